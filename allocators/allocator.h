@@ -1,0 +1,133 @@
+/*
+ * The allocator vtable: what a workload calls, and what the harness knows about an allocator.
+ *
+ * Owns: the table of allocators, loading a library, proving that the entries taken are its own.
+ * Does not know: workloads, threads, the harness. Everything here runs in the measured process.
+ *
+ * Two objects. `struct allocator` is a row of the registry: const, what is known before anything is
+ * loaded. `struct subject` is an allocator that was opened in this process: the entry points first,
+ * because they are what the measured loops load.
+ */
+#ifndef HEAPDYNO_ALLOCATOR_H
+#define HEAPDYNO_ALLOCATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Entry points with libc's signatures, so that a loaded symbol needs no trampoline. The first two are
+ * always there; any other may be NULL, which means "not offered": a caller skips, it never emulates. */
+struct alloc_ops {
+    void *(*alloc)(size_t size_bytes);
+    void (*free)(void *block);
+    void *(*calloc)(size_t n, size_t size_bytes);
+    void *(*realloc)(void *block, size_t size_bytes);
+    void *(*aligned_alloc)(size_t align_bytes, size_t size_bytes);
+    size_t (*usable_size)(void *block);
+    void (*free_sized)(void *block, size_t size_bytes);
+};
+
+enum allocator_load { LOAD_DLOPEN, LOAD_PRELOAD };
+
+enum allocator_flags {
+    ALLOCATOR_DEFAULT = 1 << 0,      /* part of a sweep that names no allocators */
+    ALLOCATOR_THREAD_LOCAL = 1 << 1, /* memory freed by another thread never goes back to its maker */
+    ALLOCATOR_FLOOR = 1 << 2,        /* returns one address for ever: only for counting the loop itself */
+    ALLOCATOR_IN_TREE = 1 << 3,      /* built here: candidates are relative to the build folder */
+};
+
+/* Bytes; -1 = the allocator does not say. */
+struct alloc_stats {
+    int64_t allocated_bytes; /* in live objects, as the allocator counts them */
+    int64_t active_bytes;
+    int64_t resident_bytes;
+    int64_t metadata_bytes;
+};
+
+#define ALLOCATOR_NAME_MAX 64
+#define ALLOCATOR_PATH_MAX 512
+#define ALLOCATOR_WHY_MAX 256
+
+/* What was found out about an opened allocator; goes into every row. */
+struct allocator_proof {
+    char path[ALLOCATOR_PATH_MAX]; /* file that holds `malloc`, by dladdr, resolved */
+    char build_id[64];             /* hex of the loaded image's GNU build-id note; empty = it has none */
+    char version[64];              /* as the library says; empty = it does not say */
+    char canary[64];               /* evidence of the counted canary, see allocator_prove */
+    char
+        foreign[ALLOCATOR_WHY_MAX]; /* entries that answered with another library's symbol, comma separated */
+    char why[ALLOCATOR_WHY_MAX];    /* reason when it could not be opened or proved */
+};
+
+struct subject;
+
+struct allocator {
+    const char *name;
+    const char *summary;           /* one line for --list */
+    const char *package;           /* Debian package that brings it; NULL: built here or part of libc */
+    const char *const *candidates; /* file names tried in order, NULL-terminated; NULL: libc itself */
+    const char *const *identity;   /* symbols that must lie in the library or one it needs; NULL-terminated */
+    unsigned flags;                /* enum allocator_flags */
+    int (*version)(const struct subject *s, char *out, size_t out_bytes); /* 0 or -errno; may be NULL */
+    /* Fresh statistics of the allocator itself: 0 or -errno. NULL: it has none that can be read. */
+    int (*stats)(const struct subject *s, struct alloc_stats *out);
+    /* Gives back what can be given back now: 0 or -errno. NULL: no such call. */
+    int (*purge)(const struct subject *s);
+};
+
+struct subject {
+    struct alloc_ops ops;
+    const struct allocator *row; /* NULL: a library given on the command line, known by its path alone */
+    void *handle;                /* from dlopen; in preload mode the global scope */
+    enum allocator_load load;
+    struct allocator_proof proof;
+};
+
+/* The registry, in the order of the figures. Ends with a row whose name is NULL. */
+extern const struct allocator allocator_table[];
+
+/* Row of that name, or NULL. */
+const struct allocator *allocator_find(const char *name);
+
+/* Checks the registry itself: names unique and well formed, members present. 0, or -EINVAL with the reason in
+ * why. */
+int allocator_table_check(char *why, size_t why_bytes);
+
+/*
+ * Opens an allocator in this process.
+ *   name      row of the table, or any label when path is given
+ *   path      library to load, NULL = the row's candidates
+ *   tree_dir  folder that in-tree candidates are relative to
+ * With LOAD_PRELOAD nothing is loaded: the process must have been started with the library in LD_PRELOAD and
+ * the entries are those of the global scope. Every entry is checked with dladdr; a foreign one counts as
+ * missing. 0, or -errno with proof.why filled: -ENOENT not installed, -ELIBBAD cannot be loaded, -ENOSYS
+ * malloc or free missing or foreign.
+ */
+int allocator_open(struct subject *s, const char *name, const char *path, enum allocator_load load,
+                   const char *tree_dir);
+
+/*
+ * Proves that the opened allocator does the work. The counted canary allocates CANARY_BLOCKS blocks of
+ * CANARY_BYTES, writes them, checks that they are distinct, do not overlap and keep their contents, and asks
+ * the witnesses: libc's own counter (mallinfo2) must see all of them for glibc and none for anybody else, and
+ * where the allocator has statistics they must see them too. proof.canary says who saw what.
+ * 0, or -EPROTO with proof.why filled.
+ */
+int allocator_prove(struct subject *s);
+#define CANARY_BLOCKS 64
+#define CANARY_BYTES 1000
+
+/*
+ * Counting entries: the same calls, counted per thread, passed on to the subject. For the audit pass only.
+ * counting_wrap may be called once per process. counting_read sums over all threads that ever called.
+ */
+struct alloc_counts {
+    uint64_t n_allocs;   /* alloc, calloc, aligned_alloc, realloc(NULL) that returned a block */
+    uint64_t n_frees;    /* free and free_sized of a block that is not NULL */
+    uint64_t n_reallocs; /* realloc of a block that is not NULL */
+    uint64_t n_failed;   /* calls that returned NULL where a block was asked for */
+};
+void counting_wrap(const struct alloc_ops *inner, struct alloc_ops *outer);
+void counting_read(struct alloc_counts *out);
+
+#endif

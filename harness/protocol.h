@@ -1,0 +1,110 @@
+/*
+ * What the driver and the measured process say to each other: fixed-size, versioned structs, one per message,
+ * over one SOCK_SEQPACKET pair whose child end is CELL_FD. Nothing between C and C is text that has to be
+ * parsed.
+ *
+ *   driver -> cell   struct cell_spec
+ *   cell -> driver   struct cell_proof     after the allocator was opened and proved (or not: status tells)
+ *   cell -> driver   struct cell_tids      slot i's thread; each waits for cell_go. Not sent when status !=
+ * ok driver -> cell   struct cell_go        after each tid was bound and its mask read back cell -> driver
+ * struct cell_result    then _exit
+ *
+ * A process that ends before its result crashed, hung or ran out of memory: the driver tells by wait4.
+ */
+#ifndef HEAPDYNO_PROTOCOL_H
+#define HEAPDYNO_PROTOCOL_H
+
+#include <stdint.h>
+
+#include "allocators/allocator.h"
+#include "workloads/workload.h"
+
+#define CELL_FD 3
+#define CELL_MAGIC 0x6f6e7968u
+#define CELL_VERSION 1u
+
+enum cell_pass {
+    PASS_TIMED,
+    PASS_AUDIT,
+    PASS_RSS,
+    PASS_LATENCY,
+    PASS_INSTRUCTIONS,
+    PASS_SYSCALLS,
+    PASS_PROBE
+};
+
+enum cell_status {
+    STATUS_OK,
+    STATUS_CONTAMINATED,
+    STATUS_SKIP,
+    STATUS_CRASH,
+    STATUS_TIMEOUT,
+    STATUS_OOM,
+    STATUS_BADBIND,
+    STATUS_UNPROVEN,
+};
+
+enum cell_message { MSG_SPEC = 1, MSG_PROOF, MSG_TIDS, MSG_GO, MSG_RESULT };
+
+struct cell_header {
+    uint32_t magic, version, message, n_bytes;
+};
+
+struct cell_spec {
+    struct cell_header header;
+    char allocator[ALLOCATOR_NAME_MAX];
+    char library[ALLOCATOR_PATH_MAX]; /* empty: the candidates of the row */
+    char tree_dir[ALLOCATOR_PATH_MAX];
+    uint32_t load; /* enum allocator_load */
+    uint32_t pass; /* enum cell_pass; PASS_PROBE ends after cell_proof */
+    char workload[ALLOCATOR_NAME_MAX];
+    int64_t params[WORKLOAD_MAX_PARAMS];
+    uint32_t n_threads;
+    uint64_t seed;        /* mixed by the driver from master seed, workload and repetition */
+    uint64_t ops_total;   /* fixed number of operations over all threads; 0: duration_ns ends the run */
+    uint64_t duration_ns; /* of the window in which all threads run */
+    uint64_t warmup_ops;  /* per thread */
+};
+
+struct cell_proof {
+    struct cell_header header;
+    uint32_t status; /* OK, SKIP (not installed, entry missing), UNPROVEN */
+    struct allocator_proof proof;
+};
+
+struct cell_tids {
+    struct cell_header header;
+    uint32_t n_threads;
+    int32_t tids[CELL_MAX_THREADS];
+};
+
+struct cell_go {
+    struct cell_header header;
+};
+
+/* Unsigned counters: UINT64_MAX = not measured. Doubles: NaN = not measured. */
+struct cell_result {
+    struct cell_header header;
+    uint32_t status;
+    char why[ALLOCATOR_WHY_MAX];
+    uint64_t ops;     /* measured phase, all threads */
+    uint64_t wall_ns; /* first start to last finish */
+    uint64_t
+        window_ns; /* last start to first finish: all threads running; not measured if they never all ran */
+    uint64_t window_ops;
+    uint64_t min_thread_ops, max_thread_ops; /* in the window */
+    uint64_t start_skew_ns;
+    uint64_t n_generations_min; /* fewest successors over the slots; not measured without successors */
+    double remote_free_fraction;
+    double shared_line_fraction;
+    uint64_t expected_allocs, counted_allocs, counted_frees;               /* counted: audit pass only */
+    uint64_t user_ns, sys_ns, run_delay_ns, nvcsw, nivcsw, minflt, majflt; /* measured phase */
+    uint64_t start_rss_bytes;                                              /* before the workload's setup */
+    uint64_t peak_rss_bytes;                                               /* VmHWM, read after the run */
+    uint64_t end_rss_bytes;      /* after the run, before teardown */
+    uint64_t retained_rss_bytes; /* after teardown has freed everything */
+    uint64_t anon_huge_bytes;    /* after the run */
+    struct alloc_stats stats;    /* of the allocator itself, after the run */
+};
+
+#endif

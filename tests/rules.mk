@@ -1,0 +1,51 @@
+# Every tests/unit/X.c becomes $(B)/tests/X; the first word of its name says what it is linked with:
+#   arena_*      the prefixed static arena        allocator_*  the allocators' loading and proving
+#   workload_*   the workloads and a fake cell    cell_*       nothing: drives the built cell binary
+#   anything else: the driver's modules
+UNIT_HELPERS := tests/unit/fake_cell.c
+UNIT_SRCS := $(filter-out $(UNIT_HELPERS),$(wildcard tests/unit/*.c))
+UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRCS))
+UNIT_ARENA := $(filter $(B)/tests/arena_%,$(UNITS))
+UNIT_WORKLOAD := $(filter $(B)/tests/workload_%,$(UNITS))
+UNIT_ALLOCATOR := $(filter $(B)/tests/allocator_%,$(UNITS))
+UNIT_CELL := $(filter $(B)/tests/cell_%,$(UNITS))
+UNIT_DRIVER := $(filter-out $(UNIT_ARENA) $(UNIT_WORKLOAD) $(UNIT_ALLOCATOR) $(UNIT_CELL),$(UNITS))
+
+$(UNIT_ARENA): $(B)/libarena-prefixed.a
+$(UNIT_WORKLOAD): $(call obj,$(wildcard tests/unit/fake_cell.c)) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
+$(UNIT_ALLOCATOR): $(ALLOCATOR_OBJS)
+$(UNIT_CELL): | $(B)/cell
+$(UNIT_DRIVER): $(HARNESS_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
+$(UNIT_DRIVER): TEST_LIBS := $(HARNESS_LIBS)
+
+$(UNITS): $(B)/tests/%: $(B)/obj/tests/unit/%.o
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(TEST_LIBS) -lpthread -ldl -lm
+
+.PHONY: units
+units: $(UNITS)
+
+# `make check` builds and runs every suite in every variant and ends with one line that adds them up.
+# What a suite is, and what it runs, stands in tests/run.
+check:
+	@tests/run
+
+.PHONY: lint lint-format lint-layers lint-tidy lint-cppcheck lint-shell lint-python
+C_FILES = $(shell git ls-files '*.c' '*.h')
+C_SRCS = $(filter-out tests/%,$(filter %.c,$(C_FILES)))
+SH_FILES = $(shell git ls-files '*.sh' '*.bash') run-bench .ci/run tests/run scripts/python
+PY_FILES = $(shell git ls-files '*.py')
+lint: lint-format lint-layers lint-tidy lint-cppcheck lint-shell lint-python
+lint-format:
+	clang-format-14 --dry-run --Werror $(C_FILES)
+lint-layers:
+	scripts/python scripts/check_layers.py
+lint-tidy:
+	printf '%s\n' $(C_SRCS) | xargs -P 2 -n 4 sh -c 'clang-tidy-14 --quiet "$$@" -- $(CPPFLAGS) -std=c11 2>/dev/null' tidy
+lint-cppcheck:
+	cppcheck --quiet --std=c11 --inline-suppr --error-exitcode=1 --enable=warning,performance,portability \
+	  --suppress=unusedStructMember -I. -D_GNU_SOURCE -D__x86_64__ -j 2 $(C_SRCS)
+lint-shell:
+	shellcheck $(SH_FILES)
+lint-python:
+	scripts/python -m flake8 $(PY_FILES)

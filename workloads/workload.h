@@ -57,11 +57,12 @@ struct worker {
     struct cell *cell;
     struct prng prng; /* seeded from (master seed, workload, repetition, slot): same for every allocator */
     unsigned idx;
-    uint32_t n_generations;  /* successors made in this phase; the harness counts */
-    uint64_t ops_before;     /* of finished phases; the harness adds */
-    uint64_t n_remote_frees; /* frees of blocks another thread had allocated; measured phase */
-    uint64_t n_frees;        /* frees the workload made in the measured phase, for the remote fraction */
-    void *state;             /* the workload's own, per slot */
+    uint32_t n_generations; /* successors made in this phase; the harness counts */
+    uint64_t ops_before;    /* of finished phases: the harness adds ops and clears it before the next phase */
+    uint64_t n_remote_frees;  /* frees of blocks another thread had allocated; measured phase */
+    uint64_t n_frees;         /* frees the workload made in the measured phase, for the remote fraction */
+    void *state;              /* the workload's own, per slot */
+    _Atomic uint32_t n_turns; /* cell_lockstep: turns given to this slot and not yet taken; a futex word */
 };
 
 struct cell {
@@ -130,7 +131,9 @@ void *cell_scratch(struct cell *c, size_t n_bytes, size_t align_bytes);
 int cell_fail(struct cell *c, int err, const char *why);
 
 /* Calls fn with each turn taken strictly in the order of the slots 0..n-1, n_rounds times, on the slots' own
- * threads: all n threads must call it. For deterministic, lockstep phases. */
+ * threads: all n threads must call it, and none returns before the last turn was taken. Once a cell_fail was
+ * recorded the turns go round without calls. 0, or what fn returned to this thread. For deterministic phases.
+ */
 int cell_lockstep(struct worker *w, unsigned n_rounds, int (*fn)(struct worker *w, unsigned round));
 
 #endif

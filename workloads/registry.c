@@ -1,0 +1,77 @@
+/*
+ * The one list of workloads, in the order of --list. A new workload is one file and one row here.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "workloads/workload.h"
+
+extern const struct workload workload_malloc_test;
+
+const struct workload *const workload_table[] = {
+    &workload_malloc_test,
+    NULL,
+};
+
+const struct workload *workload_find(const char *name) {
+    for (const struct workload *const *w = workload_table; *w; w++)
+        if (strcmp((*w)->name, name) == 0)
+            return *w;
+    return NULL;
+}
+
+/* Names end up in file names, CSV cells and on command lines: lower-case letters, digits and one separator.
+ */
+static bool is_name(const char *s, char separator) {
+    if (!s || !islower((unsigned char)*s))
+        return false;
+    for (; *s; s++)
+        if (!islower((unsigned char)*s) && !isdigit((unsigned char)*s) && *s != separator)
+            return false;
+    return true;
+}
+
+static const char *params_fault(const struct param *params) {
+    unsigned n = 0;
+    for (const struct param *p = params; p->name; p++, n++) {
+        if (n == WORKLOAD_MAX_PARAMS)
+            return "too many parameters";
+        if (!is_name(p->name, '_'))
+            return "parameter name is not lower case with '_'";
+        if (!p->unit || !p->help || !*p->help)
+            return "parameter without unit or help";
+        if (p->min > p->def || p->def > p->max)
+            return "default of a parameter is out of its range";
+        for (const struct param *q = params; q != p; q++)
+            if (strcmp(p->name, q->name) == 0)
+                return "two parameters of one name";
+    }
+    return NULL;
+}
+
+static const char *row_fault(const struct workload *w) {
+    if (!is_name(w->name, '-'))
+        return "name is not lower case with '-'";
+    if (workload_find(w->name) != w)
+        return "name is taken";
+    if (!w->summary || !w->origin || !w->op || !w->groups || !w->params)
+        return "summary, origin, op, groups or params missing";
+    if (w->version == 0 || w->min_threads == 0 || w->warmup_ops == 0 || w->audit_ops == 0)
+        return "version, min_threads, warmup_ops or audit_ops is 0";
+    if (!w->run || !w->expected_allocs)
+        return "run or expected_allocs missing";
+    return params_fault(w->params);
+}
+
+int workload_table_check(char *why, size_t why_bytes) {
+    for (const struct workload *const *w = workload_table; *w; w++) {
+        const char *fault = row_fault(*w);
+        if (fault) {
+            snprintf(why, why_bytes, "workload %s: %s", (*w)->name ? (*w)->name : "(no name)", fault);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}

@@ -8,10 +8,11 @@
 
 #include "workloads/workload.h"
 
-extern const struct workload workload_malloc_test;
+extern const struct workload workload_malloc_test, workload_larson;
 
 const struct workload *const workload_table[] = {
     &workload_malloc_test,
+    &workload_larson,
     NULL,
 };
 

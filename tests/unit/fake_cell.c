@@ -1,0 +1,299 @@
+#include "tests/unit/fake_cell.h"
+
+#undef NDEBUG /* the checks of a test double hold in every variant */
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum fake_phase { FAKE_SETUP, FAKE_WARMUP, FAKE_MEASURED, FAKE_PROBE, FAKE_TEARDOWN };
+
+struct fake_scratch {
+    struct fake_scratch *next;
+};
+
+struct fake_slot {
+    struct fake_cell *fake;
+    struct worker *worker;
+    enum fake_phase phase; /* handed from a thread to its successor */
+};
+
+struct fake_cell {
+    struct cell cell; /* first: cell_scratch gets its address */
+    const struct workload *workload;
+    pthread_barrier_t barrier; /* n_threads + main */
+    pthread_mutex_t lock;      /* guards scratch and why */
+    struct fake_scratch *scratch;
+    struct fake_slot slots[CELL_MAX_THREADS];
+};
+
+/* The entries have no argument for their state. */
+static _Atomic uint64_t n_threads_seen; /* over all runs: main keeps its number */
+static struct {
+    _Atomic uint64_t n_allocs, n_frees, n_measured_frees, n_measured_remote;
+    _Atomic bool is_measuring;
+    uint64_t fail_after;
+    unsigned char *overlapping; /* a mapping of OVERLAP_BYTES; NULL = off */
+    _Atomic size_t overlapping_used;
+} heap_state;
+
+#define OVERLAP_BYTES ((size_t)1 << 28)
+#define LIVE UINT64_C(0x6c69766562656566)
+
+struct fake_header {
+    uint64_t owner, live;
+};
+
+static uint64_t this_thread(void) {
+    static _Thread_local uint64_t id;
+    if (id == 0)
+        id = atomic_fetch_add(&n_threads_seen, 1) + 1;
+    return id;
+}
+
+static void *fake_alloc(size_t size_bytes) {
+    uint64_t n_before = atomic_fetch_add(&heap_state.n_allocs, 1);
+    if (heap_state.fail_after && n_before >= heap_state.fail_after) {
+        atomic_fetch_sub(&heap_state.n_allocs, 1);
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (heap_state.overlapping) {
+        size_t at = atomic_fetch_add(&heap_state.overlapping_used, (size_bytes / 2 + 15) & ~(size_t)15);
+        assert(at + size_bytes <= OVERLAP_BYTES);
+        return heap_state.overlapping + at;
+    }
+    struct fake_header *h = malloc(sizeof *h + size_bytes);
+    assert(h);
+    *h = (struct fake_header){.owner = this_thread(), .live = LIVE};
+    return h + 1;
+}
+
+static void fake_free(void *block) {
+    assert(block);
+    atomic_fetch_add(&heap_state.n_frees, 1);
+    if (heap_state.overlapping)
+        return;
+    struct fake_header *h = (struct fake_header *)block - 1;
+    assert(h->live == LIVE);
+    h->live = 0;
+    if (atomic_load(&heap_state.is_measuring)) {
+        atomic_fetch_add(&heap_state.n_measured_frees, 1);
+        atomic_fetch_add(&heap_state.n_measured_remote, h->owner != this_thread());
+    }
+    free(h);
+}
+
+static const struct alloc_ops fake_heap = {.alloc = fake_alloc, .free = fake_free};
+
+void *cell_scratch(struct cell *c, size_t n_bytes, size_t align_bytes) {
+    struct fake_cell *fake = (struct fake_cell *)c;
+    size_t head = align_bytes > sizeof(struct fake_scratch) ? align_bytes : sizeof(struct fake_scratch);
+    size_t total = (head + n_bytes + head - 1) / head * head;
+    struct fake_scratch *s = aligned_alloc(head, total);
+    assert(s);
+    memset(s, 0, total);
+    pthread_mutex_lock(&fake->lock);
+    s->next = fake->scratch;
+    fake->scratch = s;
+    pthread_mutex_unlock(&fake->lock);
+    return (unsigned char *)s + head;
+}
+
+int cell_fail(struct cell *c, int err, const char *why) {
+    struct fake_cell *fake = (struct fake_cell *)c;
+    assert(err > 0);
+    pthread_mutex_lock(&fake->lock);
+    if (atomic_load(&c->failed_errno) == 0) {
+        snprintf(c->why, sizeof c->why, "%s", why);
+        atomic_store(&c->failed_errno, err);
+    }
+    pthread_mutex_unlock(&fake->lock);
+    atomic_store(&c->is_stopping, true);
+    return -err;
+}
+
+/* All arrive, main changes what is between the phases, all go on. */
+static void gate(struct fake_cell *fake) {
+    pthread_barrier_wait(&fake->barrier);
+    pthread_barrier_wait(&fake->barrier);
+}
+
+static void *slot_main(void *arg);
+
+static void thread_start(struct fake_slot *slot) {
+    pthread_attr_t attr;
+    pthread_t thread;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int err = pthread_create(&thread, &attr, slot_main, slot);
+    assert(err == 0);
+    pthread_attr_destroy(&attr);
+}
+
+static void *slot_main(void *arg) {
+    struct fake_slot *slot = arg;
+    struct fake_cell *fake = slot->fake;
+    struct cell *c = &fake->cell;
+    const struct workload *wl = fake->workload;
+    struct worker *w = slot->worker;
+
+    if (slot->phase == FAKE_SETUP) {
+        if (wl->thread_setup)
+            wl->thread_setup(w);
+        gate(fake);
+        slot->phase = FAKE_WARMUP;
+    }
+    while (slot->phase == FAKE_WARMUP || slot->phase == FAKE_MEASURED) {
+        if (wl->run(w) == RUN_SUCCEED && !atomic_load(&c->is_stopping)) {
+            w->n_generations++;
+            thread_start(slot);
+            return NULL;
+        }
+        gate(fake);
+        slot->phase++;
+    }
+    if (wl->thread_probe && atomic_load(&c->failed_errno) == 0)
+        wl->thread_probe(w);
+    gate(fake);
+    if (wl->thread_teardown)
+        wl->thread_teardown(w);
+    pthread_barrier_wait(&fake->barrier);
+    return NULL;
+}
+
+static void phase_begin(struct fake_cell *fake, uint64_t ops_total) {
+    struct cell *c = &fake->cell;
+    for (unsigned i = 0; i < c->n_threads; i++) {
+        struct worker *w = &c->workers[i];
+        w->ops_before += atomic_load(&w->ops);
+        atomic_store(&w->ops, 0);
+        w->n_generations = 0;
+        w->ops_budget = ops_total == UINT64_MAX ? UINT64_MAX
+                                                : ops_total / c->n_threads + (i < ops_total % c->n_threads);
+    }
+}
+
+static void run_phases(struct fake_cell *fake, const struct fake_spec *spec) {
+    struct cell *c = &fake->cell;
+    for (unsigned i = 0; i < c->n_threads; i++) {
+        fake->slots[i] = (struct fake_slot){fake, &c->workers[i], FAKE_SETUP};
+        thread_start(&fake->slots[i]);
+    }
+    pthread_barrier_wait(&fake->barrier);
+    phase_begin(fake, spec->warmup_ops * c->n_threads);
+    pthread_barrier_wait(&fake->barrier);
+
+    pthread_barrier_wait(&fake->barrier);
+    phase_begin(fake, spec->ops_total ? spec->ops_total : UINT64_MAX);
+    c->is_measuring = true;
+    atomic_store(&heap_state.is_measuring, true);
+    pthread_barrier_wait(&fake->barrier);
+
+    if (spec->ops_total == 0) {
+        struct timespec ts = {spec->duration_ms / 1000, (long)(spec->duration_ms % 1000) * 1000000};
+        nanosleep(&ts, NULL);
+        atomic_store(&c->is_stopping, true);
+    }
+    pthread_barrier_wait(&fake->barrier);
+    c->is_measuring = false;
+    atomic_store(&heap_state.is_measuring, false);
+    pthread_barrier_wait(&fake->barrier);
+
+    gate(fake);                            /* probe done */
+    pthread_barrier_wait(&fake->barrier); /* teardown done */
+}
+
+static void collect(struct fake_cell *fake, struct fake_result *r) {
+    struct cell *c = &fake->cell;
+    r->n_generations_min = UINT32_MAX;
+    for (unsigned i = 0; i < c->n_threads; i++) {
+        const struct worker *w = &c->workers[i];
+        r->measured_ops += atomic_load(&w->ops);
+        r->claimed_frees += w->n_frees;
+        r->claimed_remote += w->n_remote_frees;
+        if (w->n_generations < r->n_generations_min)
+            r->n_generations_min = w->n_generations;
+    }
+    r->expected_allocs = fake->workload->expected_allocs(c);
+    r->n_allocs = atomic_load(&heap_state.n_allocs);
+    r->n_frees = atomic_load(&heap_state.n_frees);
+    r->n_measured_frees = atomic_load(&heap_state.n_measured_frees);
+    r->n_measured_remote = atomic_load(&heap_state.n_measured_remote);
+    r->shared_line_fraction = c->shared_line_fraction;
+    r->err = -atomic_load(&c->failed_errno);
+    memcpy(r->why, c->why, sizeof r->why);
+}
+
+void fake_run(const struct fake_spec *spec, struct fake_result *result) {
+    struct fake_cell *fake = aligned_alloc(WORKER_ALIGN_BYTES, (sizeof *fake + 127) / 128 * 128);
+    struct worker *workers = aligned_alloc(WORKER_ALIGN_BYTES, spec->n_threads * sizeof *workers);
+    assert(fake && workers);
+    memset(fake, 0, sizeof *fake);
+    memset(workers, 0, spec->n_threads * sizeof *workers);
+    memset(result, 0, sizeof *result);
+    memset(&heap_state, 0, sizeof heap_state);
+    heap_state.fail_after = spec->fail_after;
+    if (spec->is_overlapping)
+        heap_state.overlapping = calloc(1, OVERLAP_BYTES);
+
+    struct cell *c = &fake->cell;
+    fake->workload = spec->workload;
+    c->heap = &fake_heap;
+    c->params = spec->params;
+    c->n_threads = spec->n_threads;
+    c->workers = workers;
+    c->seed = spec->seed;
+    c->shared_line_fraction = NAN;
+    for (unsigned i = 0; i < c->n_threads; i++) {
+        workers[i] = (struct worker){.heap = &fake_heap, .cell = c, .idx = i};
+        prng_seed(&workers[i].prng, spec->seed, i);
+    }
+    pthread_mutex_init(&fake->lock, NULL);
+    pthread_barrier_init(&fake->barrier, NULL, spec->n_threads + 1);
+
+    const struct workload *wl = spec->workload;
+    if (!wl->setup || wl->setup(c) == 0) {
+        run_phases(fake, spec);
+        if (wl->verify && atomic_load(&c->failed_errno) == 0)
+            wl->verify(c);
+    }
+    if (wl->teardown)
+        wl->teardown(c);
+    collect(fake, result);
+
+    while (fake->scratch) {
+        struct fake_scratch *s = fake->scratch;
+        fake->scratch = s->next;
+        free(s);
+    }
+    pthread_barrier_destroy(&fake->barrier);
+    free(heap_state.overlapping);
+    free(workers);
+    free(fake);
+}
+
+void fake_spec_init(struct fake_spec *spec, const char *workload, unsigned n_threads) {
+    *spec = (struct fake_spec){.workload = workload_find(workload),
+                               .n_threads = n_threads,
+                               .seed = 42,
+                               .warmup_ops = 1500,
+                               .ops_total = 20000};
+    assert(spec->workload);
+    for (unsigned i = 0; spec->workload->params[i].name; i++)
+        spec->params[i] = spec->workload->params[i].def;
+}
+
+void fake_param_set(struct fake_spec *spec, const char *name, int64_t value) {
+    for (unsigned i = 0; spec->workload->params[i].name; i++) {
+        if (strcmp(spec->workload->params[i].name, name) == 0) {
+            spec->params[i] = value;
+            return;
+        }
+    }
+    assert(!"no such parameter");
+}

@@ -9,13 +9,14 @@
  *          bytes; and the making of successors.
  * Op       One step (free + malloc).
  * Remote   Each entry remembers the thread that malloc gave its block to, main and each generation being
- *          threads of their own, so the count is exact. A generation replaces chunks x (1 - e^-rounds) foreign
- *          blocks in chunks x rounds steps: the share is 1/rounds, 2 % with the paper's 50. Where a run is too
+ *          threads of their own, so the count is exact. A generation replaces chunks x (1 - e^-rounds)
+ * foreign blocks in chunks x rounds steps: the share is 1/rounds, 2 % with the paper's 50. Where a run is too
  *          short for generations, only main's blocks are foreign and the share says nothing.
  * Allocs   5 x threads x chunks in setup, one per op.
  *
- * The default chunks (1000, not mimalloc-bench's 5000) with the paper's rounds lets 64 threads on 2 processors
- * see several generations in a second; the same name elsewhere hides remote shares from 2 % to 0.002 %.
+ * The default chunks (1000, not mimalloc-bench's 5000) with the paper's rounds lets 64 threads on 2
+ * processors see several generations in a second; the same name elsewhere hides remote shares from 2 % to
+ * 0.002 %.
  */
 #include "workloads/kernel.h"
 

@@ -173,8 +173,8 @@ static void phase_begin(struct fake_cell *fake, uint64_t ops_total) {
         w->ops_before += atomic_load(&w->ops);
         atomic_store(&w->ops, 0);
         w->n_generations = 0;
-        w->ops_budget = ops_total == UINT64_MAX ? UINT64_MAX
-                                                : ops_total / c->n_threads + (i < ops_total % c->n_threads);
+        w->ops_budget =
+            ops_total == UINT64_MAX ? UINT64_MAX : ops_total / c->n_threads + (i < ops_total % c->n_threads);
     }
 }
 
@@ -204,7 +204,7 @@ static void run_phases(struct fake_cell *fake, const struct fake_spec *spec) {
     atomic_store(&heap_state.is_measuring, false);
     pthread_barrier_wait(&fake->barrier);
 
-    gate(fake);                            /* probe done */
+    gate(fake);                           /* probe done */
     pthread_barrier_wait(&fake->barrier); /* teardown done */
 }
 

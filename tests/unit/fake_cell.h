@@ -15,20 +15,20 @@ struct fake_spec {
     unsigned n_threads;
     int64_t params[WORKLOAD_MAX_PARAMS];
     uint64_t seed;
-    uint64_t warmup_ops;  /* per thread */
-    uint64_t ops_total;   /* measured phase; 0: until duration_ms is over */
+    uint64_t warmup_ops; /* per thread */
+    uint64_t ops_total;  /* measured phase; 0: until duration_ms is over */
     unsigned duration_ms;
-    uint64_t fail_after;  /* allocations that succeed; 0 = all */
-    bool is_overlapping;  /* each block overlaps the one before; frees do nothing */
+    uint64_t fail_after; /* allocations that succeed; 0 = all */
+    bool is_overlapping; /* each block overlaps the one before; frees do nothing */
 };
 
 struct fake_result {
     int err; /* 0 or the first cell_fail, negative */
     char why[ALLOCATOR_WHY_MAX];
     uint64_t measured_ops, expected_allocs;
-    uint64_t n_allocs, n_frees;                    /* counted by the entries, whole life */
-    uint64_t n_measured_frees, n_measured_remote;  /* by the entries, which know the threads */
-    uint64_t claimed_frees, claimed_remote;        /* by the workload */
+    uint64_t n_allocs, n_frees;                   /* counted by the entries, whole life */
+    uint64_t n_measured_frees, n_measured_remote; /* by the entries, which know the threads */
+    uint64_t claimed_frees, claimed_remote;       /* by the workload */
     uint32_t n_generations_min;
     double shared_line_fraction;
 };

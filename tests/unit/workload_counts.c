@@ -1,8 +1,8 @@
 /*
- * Every workload makes exactly the allocations it says, frees all of them, and reports remote frees that agree
- * with a heap that knows who allocated what: at one, two and seven threads, by operations and by the clock.
- * The same test runs over the same sources compiled by gcc -O3 and by clang -O3: elsewhere compilers were
- * found to delete the allocations of a benchmark.
+ * Every workload makes exactly the allocations it says, frees all of them, and reports remote frees that
+ * agree with a heap that knows who allocated what: at one, two and seven threads, by operations and by the
+ * clock. The same test runs over the same sources compiled by gcc -O3 and by clang -O3: elsewhere compilers
+ * were found to delete the allocations of a benchmark.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -20,7 +20,8 @@ static void assert_honest(const struct fake_spec *spec, const struct fake_result
         fail_msg("%s, %u threads: %d %s", spec->workload->name, spec->n_threads, r->err, r->why);
     if (r->n_allocs != r->expected_allocs || r->n_frees != r->n_allocs)
         fail_msg("%s, %u threads: %ju allocations expected, %ju made, %ju freed", spec->workload->name,
-                 spec->n_threads, (uintmax_t)r->expected_allocs, (uintmax_t)r->n_allocs, (uintmax_t)r->n_frees);
+                 spec->n_threads, (uintmax_t)r->expected_allocs, (uintmax_t)r->n_allocs,
+                 (uintmax_t)r->n_frees);
     assert_true(r->n_allocs > 0);
     assert_int_equal(r->claimed_frees, r->n_measured_frees);
     assert_int_equal(r->claimed_remote, r->n_measured_remote);

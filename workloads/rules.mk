@@ -4,3 +4,6 @@ WORKLOAD_SRCS := $(wildcard workloads/*.c)
 WORKLOAD_OBJS := $(call obj,$(WORKLOAD_SRCS))
 $(WORKLOAD_OBJS): CFLAGS_LOCAL := -fno-builtin
 ALL += $(WORKLOAD_OBJS)
+
+# The bounds are tested as they are used: loaded from the build folder.
+$(B)/tests/workload_bounds: | $(B)/libnull.so $(B)/libfloor.so

@@ -19,7 +19,10 @@ struct fake_scratch {
 struct fake_slot {
     struct fake_cell *fake;
     struct worker *worker;
+    pthread_t thread;      /* that serves it now */
     enum fake_phase phase; /* handed from a thread to its successor */
+    bool is_inherited;     /* `thread` was made by its predecessor, which it joins */
+    pthread_t predecessor;
 };
 
 struct fake_cell {
@@ -126,13 +129,15 @@ static void gate(struct fake_cell *fake) {
 static void *slot_main(void *arg);
 
 static void thread_start(struct fake_slot *slot) {
-    pthread_attr_t attr;
-    pthread_t thread;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int err = pthread_create(&thread, &attr, slot_main, slot);
+    int err = pthread_create(&slot->thread, NULL, slot_main, slot);
     assert(err == 0);
-    pthread_attr_destroy(&attr);
+}
+
+static void succeed(struct fake_slot *slot) {
+    slot->worker->n_generations++;
+    slot->is_inherited = true;
+    slot->predecessor = pthread_self();
+    thread_start(slot);
 }
 
 static void *slot_main(void *arg) {
@@ -142,6 +147,8 @@ static void *slot_main(void *arg) {
     const struct workload *wl = fake->workload;
     struct worker *w = slot->worker;
 
+    if (slot->is_inherited)
+        pthread_join(slot->predecessor, NULL);
     if (slot->phase == FAKE_SETUP) {
         if (wl->thread_setup)
             wl->thread_setup(w);
@@ -150,8 +157,7 @@ static void *slot_main(void *arg) {
     }
     while (slot->phase == FAKE_WARMUP || slot->phase == FAKE_MEASURED) {
         if (wl->run(w) == RUN_SUCCEED && !atomic_load(&c->is_stopping)) {
-            w->n_generations++;
-            thread_start(slot);
+            succeed(slot);
             return NULL;
         }
         gate(fake);
@@ -162,7 +168,6 @@ static void *slot_main(void *arg) {
     gate(fake);
     if (wl->thread_teardown)
         wl->thread_teardown(w);
-    pthread_barrier_wait(&fake->barrier);
     return NULL;
 }
 
@@ -181,7 +186,7 @@ static void phase_begin(struct fake_cell *fake, uint64_t ops_total) {
 static void run_phases(struct fake_cell *fake, const struct fake_spec *spec) {
     struct cell *c = &fake->cell;
     for (unsigned i = 0; i < c->n_threads; i++) {
-        fake->slots[i] = (struct fake_slot){fake, &c->workers[i], FAKE_SETUP};
+        fake->slots[i] = (struct fake_slot){.fake = fake, .worker = &c->workers[i]};
         thread_start(&fake->slots[i]);
     }
     pthread_barrier_wait(&fake->barrier);
@@ -204,8 +209,9 @@ static void run_phases(struct fake_cell *fake, const struct fake_spec *spec) {
     atomic_store(&heap_state.is_measuring, false);
     pthread_barrier_wait(&fake->barrier);
 
-    gate(fake);                           /* probe done */
-    pthread_barrier_wait(&fake->barrier); /* teardown done */
+    gate(fake); /* all have probed */
+    for (unsigned i = 0; i < c->n_threads; i++)
+        pthread_join(fake->slots[i].thread, NULL);
 }
 
 static void collect(struct fake_cell *fake, struct fake_result *r) {

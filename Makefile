@@ -52,7 +52,8 @@ $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_LOCAL) -MMD -MP -c $< -o $@
 
-RULES := $(wildcard allocators/rules.mk allocators/*/rules.mk workloads/rules.mk harness/rules.mk scripts/rules.mk tests/rules.mk)
+RULES := $(wildcard allocators/rules.mk allocators/*/rules.mk workloads/rules.mk harness/rules.mk harness/*/rules.mk \
+                    scripts/rules.mk tests/*/rules.mk tests/rules.mk)
 include $(RULES)
 
 .PHONY: all bench check lint clean

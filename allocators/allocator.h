@@ -63,14 +63,19 @@ struct subject;
 
 struct allocator {
     const char *name;
-    const char *summary;           /* one line for --list */
-    const char *package;           /* Debian package that brings it; NULL: built here or part of libc */
-    const char *const *candidates; /* file names tried in order, NULL-terminated; NULL: libc itself */
-    const char *const *identity;   /* symbols that must lie in the library or one it needs; NULL-terminated */
-    unsigned flags;                /* enum allocator_flags */
+    const char *summary; /* one line for --list */
+    const char *package; /* Debian package that brings it; NULL: built here or part of libc */
+    const char *const
+        *candidates;             /* file names or glob patterns tried in order, NULL-terminated; NULL: libc */
+    const char *const *identity; /* symbols that must lie in the library or one it needs; NULL-terminated */
+    unsigned flags;              /* enum allocator_flags */
     int (*version)(const struct subject *s, char *out, size_t out_bytes); /* 0 or -errno; may be NULL */
     /* Fresh statistics of the allocator itself: 0 or -errno. NULL: it has none that can be read. */
     int (*stats)(const struct subject *s, struct alloc_stats *out);
+    /* The allocator's own count of live bytes, exact to the block, or, where it can only recognise blocks,
+     * the bytes of those of the n_blocks that it knows. Differences are taken. -1: it does not say. NULL: no
+     * way. */
+    int64_t (*witness)(const struct subject *s, void *const *blocks, unsigned n_blocks);
     /* Gives back what can be given back now: 0 or -errno. NULL: no such call. */
     int (*purge)(const struct subject *s);
 };
@@ -78,7 +83,7 @@ struct allocator {
 struct subject {
     struct alloc_ops ops;
     const struct allocator *row; /* NULL: a library given on the command line, known by its path alone */
-    void *handle;                /* from dlopen; in preload mode the global scope */
+    void *handle;                /* of the library, in both modes */
     enum allocator_load load;
     struct allocator_proof proof;
 };
@@ -101,7 +106,7 @@ int allocator_table_check(char *why, size_t why_bytes);
  * With LOAD_PRELOAD nothing is loaded: the process must have been started with the library in LD_PRELOAD and
  * the entries are those of the global scope. Every entry is checked with dladdr; a foreign one counts as
  * missing. 0, or -errno with proof.why filled: -ENOENT not installed, -ELIBBAD cannot be loaded, -ENOSYS
- * malloc or free missing or foreign.
+ * malloc or free missing or foreign, -EPROTO in preload mode when the process runs with another malloc.
  */
 int allocator_open(struct subject *s, const char *name, const char *path, enum allocator_load load,
                    const char *tree_dir);
@@ -110,7 +115,7 @@ int allocator_open(struct subject *s, const char *name, const char *path, enum a
  * Proves that the opened allocator does the work. The counted canary allocates CANARY_BLOCKS blocks of
  * CANARY_BYTES, writes them, checks that they are distinct, do not overlap and keep their contents, and asks
  * the witnesses: libc's own counter (mallinfo2) must see all of them for glibc and none for anybody else, and
- * where the allocator has statistics they must see them too. proof.canary says who saw what.
+ * where the allocator has a witness it must see them too. proof.canary says who saw what.
  * 0, or -EPROTO with proof.why filled.
  */
 int allocator_prove(struct subject *s);

@@ -36,6 +36,16 @@ struct param {
     const char *help;
 };
 
+/* A published parameter set under its origin's name: `larson@paper` is larson with these values set. */
+struct preset {
+    const char *name;
+    const char *summary; /* whose set it is, and what it changes in kind */
+    struct {
+        const char *param; /* NULL ends the list */
+        int64_t value;
+    } set[WORKLOAD_MAX_PARAMS];
+};
+
 enum workload_flags {
     WORKLOAD_ONE_WAY =
         1 << 0, /* with two or more threads memory flows from some threads to others for ever */
@@ -84,10 +94,11 @@ struct workload {
     const char *name;
     unsigned version; /* rises with every change of what is done */
     const char *summary;
-    const char *origin;         /* paper or program */
-    const char *op;             /* what one operation is: "malloc/free pair" */
-    const char *groups;         /* comma separated, e.g. "core,false-sharing" */
-    const struct param *params; /* ends with a NULL name; at most WORKLOAD_MAX_PARAMS rows */
+    const char *origin;           /* paper or program */
+    const char *op;               /* what one operation is: "malloc/free pair" */
+    const char *groups;           /* comma separated, e.g. "core,false-sharing" */
+    const struct param *params;   /* ends with a NULL name; at most WORKLOAD_MAX_PARAMS rows */
+    const struct preset *presets; /* ends with a NULL name; NULL = none */
     unsigned flags;
     unsigned min_threads;
     unsigned needs;      /* enum workload_needs: optional entries used; missing = skip */

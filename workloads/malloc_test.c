@@ -65,6 +65,7 @@ const struct workload workload_malloc_test = {
     .op = "malloc/free pair",
     .groups = "core",
     .params = params,
+    .flags = WORKLOAD_NO_LIVE_SET,
     .min_threads = 1,
     .warmup_ops = 10000,
     .audit_ops = 1000000,

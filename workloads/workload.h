@@ -51,6 +51,8 @@ enum workload_flags {
         1 << 0, /* with two or more threads memory flows from some threads to others for ever */
     WORKLOAD_SUCCESSORS = 1 << 1, /* run may return RUN_SUCCEED */
     WORKLOAD_REFERENCE = 1 << 2,  /* a control: shows a bound, not a comparison; not in a default sweep */
+    WORKLOAD_NO_LIVE_SET =
+        1 << 3, /* at most one block a thread at any time: a floor allocator can serve it */
 };
 
 enum run_result {

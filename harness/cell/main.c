@@ -1,0 +1,227 @@
+/*
+ * The measured process: one allocator, one workload, one run. Reads its orders from CELL_FD, proves its
+ * allocator, runs, sends one result, and leaves with _exit: destructors of the measured library say nothing
+ * about the run and have been seen to crash.
+ *
+ * A process that cannot speak the protocol writes one line to stderr and exits with EXIT_PROTOCOL.
+ */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "harness/cell/probe.h"
+#include "harness/cell/run.h"
+#include "harness/protocol.h"
+
+#define EXIT_PROTOCOL 2
+
+/* One run a process: its parts live here, in pages that are touched only when they are used. */
+static struct cell_spec spec;
+static struct cell_proof proof;
+static struct cell_tids tids;
+static struct cell_result result;
+static struct subject subject;
+static struct alloc_ops counted_ops;
+static struct run run;
+
+static _Noreturn void die(const char *why) {
+    char line[128];
+    int n = snprintf(line, sizeof line, "cell: %s\n", why);
+    ssize_t ignored = write(STDERR_FILENO, line, (size_t)n);
+    (void)ignored;
+    _exit(EXIT_PROTOCOL);
+}
+
+static void receive(void *message, uint32_t kind, uint32_t n_bytes) {
+    struct cell_header *header = message;
+    ssize_t n;
+    do
+        n = recv(CELL_FD, message, n_bytes, MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)n_bytes)
+        die(n == 0 ? "the driver is gone" : "a message of another size: built from another version");
+    if (header->magic != CELL_MAGIC || header->version != CELL_VERSION || header->message != kind ||
+        header->n_bytes != n_bytes)
+        die("not the message that was expected");
+}
+
+static void send_message(void *message, uint32_t kind, uint32_t n_bytes) {
+    *(struct cell_header *)message = (struct cell_header){CELL_MAGIC, CELL_VERSION, kind, n_bytes};
+    ssize_t n;
+    do
+        n = send(CELL_FD, message, n_bytes, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)n_bytes)
+        die("the driver is gone");
+}
+
+static bool is_text(const char *text, size_t n_bytes) {
+    return memchr(text, '\0', n_bytes) != NULL;
+}
+
+static void receive_spec(void) {
+    receive(&spec, MSG_SPEC, sizeof spec);
+    if (!is_text(spec.allocator, sizeof spec.allocator) || !is_text(spec.library, sizeof spec.library) ||
+        !is_text(spec.tree_dir, sizeof spec.tree_dir) || !is_text(spec.workload, sizeof spec.workload))
+        die("text without an end");
+    if (spec.load > LOAD_PRELOAD || spec.pass > PASS_PROBE)
+        die("unknown load mode or pass");
+    if (spec.pass == PASS_PROBE)
+        return;
+    if (spec.n_threads < 1 || spec.n_threads > CELL_MAX_THREADS)
+        die("number of threads out of range");
+    if (!spec.ops_total && !spec.duration_ns)
+        die("neither operations nor a duration");
+}
+
+/* The reason why this workload cannot run on this allocator, NULL when it can. */
+static const char *why_unsupported(const struct workload *w) {
+    const struct alloc_ops *ops = &subject.ops;
+    unsigned flags = subject.row ? subject.row->flags : 0;
+    if (spec.n_threads < w->min_threads)
+        return "the workload needs more threads";
+    if ((w->needs & NEEDS_CALLOC) && !ops->calloc)
+        return "the allocator has no calloc";
+    if ((w->needs & NEEDS_REALLOC) && !ops->realloc)
+        return "the allocator has no realloc";
+    if ((w->needs & NEEDS_ALIGNED) && !ops->aligned_alloc)
+        return "the allocator has no aligned_alloc";
+    if ((w->needs & NEEDS_USABLE_SIZE) && !ops->usable_size)
+        return "the allocator has no malloc_usable_size";
+    if ((flags & ALLOCATOR_FLOOR) && !(w->flags & WORKLOAD_NO_LIVE_SET))
+        return "a floor holds one block, the workload needs a live set";
+    if ((flags & ALLOCATOR_THREAD_LOCAL) && (w->flags & WORKLOAD_ONE_WAY) && spec.n_threads > 1)
+        return "memory flows one way, and this allocator never brings it back";
+    return NULL;
+}
+
+static uint32_t open_and_prove(const struct workload *workload) {
+    struct allocator_proof *p = &subject.proof;
+    const char *library = spec.library[0] ? spec.library : NULL;
+    int err =
+        allocator_open(&subject, spec.allocator, library, (enum allocator_load)spec.load, spec.tree_dir);
+    if (!err)
+        err = allocator_prove(&subject);
+    if (err)
+        return err == -EPROTO ? STATUS_UNPROVEN : STATUS_SKIP;
+    const char *why = NULL;
+    if (spec.pass != PASS_PROBE)
+        why = workload ? why_unsupported(workload) : "no such workload";
+    if (!why)
+        return STATUS_OK;
+    snprintf(p->why, sizeof p->why, "%s", why);
+    return STATUS_SKIP;
+}
+
+static uint32_t status_of_errno(int err) {
+    switch (err) {
+    case 0:
+        return STATUS_OK;
+    case ENOMEM:
+    case EAGAIN: /* what pthread_create says when there is no room for a thread */
+        return STATUS_OOM;
+    case EBADMSG: /* contents changed: whatever was measured was not an allocator */
+        return STATUS_UNPROVEN;
+    default:
+        return STATUS_CRASH;
+    }
+}
+
+static _Noreturn void finish(void) {
+    send_message(&result, MSG_RESULT, sizeof result);
+    _exit(0);
+}
+
+static _Noreturn void finish_failed(void) {
+    result.status = status_of_errno(atomic_load(&run.cell.failed_errno));
+    memcpy(result.why, run.cell.why, sizeof result.why);
+    finish();
+}
+
+static void clear_result(void) {
+    const struct cell_header header = {0};
+    const struct alloc_stats unknown = {-1, -1, -1, -1};
+    memset(&result, 0xff, sizeof result); /* every counter UINT64_MAX: not measured */
+    result.header = header;
+    result.status = STATUS_OK;
+    memset(result.why, 0, sizeof result.why);
+    result.remote_free_fraction = result.shared_line_fraction = NAN;
+    result.stats = unknown;
+}
+
+static void report_memory(void) {
+    struct probe_memory memory = probe_memory();
+    result.peak_rss_bytes = memory.peak_rss_bytes;
+    result.end_rss_bytes = memory.rss_bytes;
+    result.anon_huge_bytes = probe_anon_huge_bytes();
+    if (subject.row && subject.row->stats && subject.row->stats(&subject, &result.stats))
+        result.stats = (struct alloc_stats){-1, -1, -1, -1};
+}
+
+/* After teardown the counts must be those that the workload announced, and everything must be freed. */
+static void judge_counts(void) {
+    struct alloc_counts counts;
+    counting_read(&counts);
+    result.counted_allocs = counts.n_allocs;
+    result.counted_frees = counts.n_frees;
+    unsigned long long made = counts.n_allocs, freed = counts.n_frees, expected = result.expected_allocs;
+    if (result.expected_allocs != UINT64_MAX && made != expected) {
+        result.status = STATUS_UNPROVEN;
+        snprintf(result.why, sizeof result.why, "%llu allocations were counted, %llu expected", made,
+                 expected);
+    } else if (freed != made) {
+        result.status = STATUS_UNPROVEN;
+        snprintf(result.why, sizeof result.why, "%llu allocations were counted, but %llu frees", made, freed);
+    }
+}
+
+static void measure(const struct workload *workload) {
+    const struct alloc_ops *heap = &subject.ops;
+    if (spec.pass == PASS_AUDIT) {
+        counting_wrap(&subject.ops, &counted_ops);
+        heap = &counted_ops;
+    }
+    clear_result();
+    if (run_create(&run, &spec, workload, heap))
+        finish_failed();
+    tids.n_threads = spec.n_threads;
+    for (unsigned i = 0; i < spec.n_threads; i++)
+        tids.tids[i] = run.slots[i].tid;
+    send_message(&tids, MSG_TIDS, sizeof tids);
+    struct cell_go go;
+    receive(&go, MSG_GO, sizeof go);
+
+    result.start_rss_bytes = probe_memory().rss_bytes;
+    if (run_measure(&run))
+        finish_failed();
+    report_memory();
+    run_report(&run, &result);
+    if (run_finish(&run))
+        finish_failed();
+    result.shared_line_fraction = run.cell.shared_line_fraction; /* the probe may have found it only now */
+    if (workload->expected_allocs)
+        result.expected_allocs = workload->expected_allocs(&run.cell);
+    if (workload->teardown)
+        workload->teardown(&run.cell);
+    result.retained_rss_bytes = probe_memory().rss_bytes;
+    if (spec.pass == PASS_AUDIT)
+        judge_counts();
+    finish();
+}
+
+int main(void) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* no cell outlives its driver */
+    receive_spec();
+    const struct workload *workload = spec.pass == PASS_PROBE ? NULL : workload_find(spec.workload);
+    proof.status = open_and_prove(workload);
+    proof.proof = subject.proof;
+    send_message(&proof, MSG_PROOF, sizeof proof);
+    if (proof.status == STATUS_OK && workload)
+        measure(workload);
+    _exit(0);
+}

@@ -1,0 +1,7 @@
+# The measured process. It links libc alone: what else it loaded would be in every allocator's memory figures.
+CELL_OBJS := $(call obj,$(wildcard harness/cell/*.c))
+ALL += $(B)/cell
+
+$(B)/cell: $(CELL_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lpthread -ldl

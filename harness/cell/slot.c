@@ -1,0 +1,111 @@
+/* What the threads do: the phases of one slot, and the making of successors. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "harness/cell/run.h"
+
+/* Counting system calls or instructions, the harness's own reading of the scheduler is left out. */
+static bool is_delay_wanted(const struct run *r) {
+    return r->spec->pass != PASS_INSTRUCTIONS && r->spec->pass != PASS_SYSCALLS;
+}
+
+static void add_run_delay(struct slot *s, uint64_t since_ns) {
+    uint64_t now_ns = is_delay_wanted(s->run) ? probe_run_delay_ns() : UINT64_MAX;
+    if (now_ns == UINT64_MAX || since_ns == UINT64_MAX)
+        s->run_delay_ns = UINT64_MAX;
+    else if (s->run_delay_ns != UINT64_MAX)
+        s->run_delay_ns += now_ns - since_ns;
+}
+
+/* A predecessor ended long ago, unless it was preempted on its last steps: joining it costs next to nothing,
+ * bounds the number of threads, and leaves no dying thread to give back caches while memory is read. */
+static void join_predecessor(struct slot *s) {
+    if (s->has_predecessor)
+        pthread_join(s->predecessor, NULL);
+    s->has_predecessor = false;
+}
+
+/* Hands the slot to a new thread, which inherits the mask of this one. False: this thread has to go on. After
+ * true the slot is no longer this thread's. */
+static bool make_successor(struct slot *s) {
+    pthread_t thread;
+    s->predecessor = pthread_self();
+    s->has_predecessor = true;
+    s->worker->n_generations++;
+    int err = pthread_create(&thread, &s->run->attr, slot_main, s);
+    if (err == 0)
+        return true;
+    s->has_predecessor = false;
+    s->worker->n_generations--;
+    cell_fail(&s->run->cell, err, "a successor thread could not be made");
+    return false;
+}
+
+/* Serves the slot until its share is done. False: a successor goes on with it and this thread ends. */
+static bool serve(struct slot *s) {
+    struct run *r = s->run;
+    bool is_measured = s->phase == PHASE_MEASURED;
+    uint64_t delay_ns = 0; /* of a successor: all of its life is in the phase */
+    enum run_result result = RUN_DONE;
+
+    if (is_measured && !s->is_started) {
+        delay_ns = is_delay_wanted(r) ? probe_run_delay_ns() : UINT64_MAX;
+        window_enter(r, s);
+    }
+    if (!atomic_load(&r->cell.is_stopping))
+        result = r->workload->run(s->worker);
+    if (result == RUN_SUCCEED && atomic_load(&r->cell.is_stopping))
+        result = RUN_DONE; /* a successor born after the end would have nothing to do */
+    if (result == RUN_DONE && is_measured) {
+        s->finish_ns = probe_now_ns();
+        window_close(r);
+    }
+    if (is_measured)
+        add_run_delay(s, delay_ns);
+    join_predecessor(s);
+    if (result != RUN_SUCCEED)
+        return true;
+    return !make_successor(s);
+}
+
+/* A call of the workload that may be missing, and that is not made once something has failed. */
+static void call(struct slot *s, int (*fn)(struct worker *w), const char *why) {
+    if (!fn || atomic_load(&s->run->cell.failed_errno))
+        return;
+    int err = fn(s->worker);
+    if (err)
+        cell_fail(&s->run->cell, -err, why); /* a second failure: the workload's own reason stays */
+}
+
+void *slot_main(void *arg) {
+    struct slot *s = arg;
+    struct run *r = s->run;
+
+    s->thread = pthread_self();
+    if (s->phase == PHASE_BORN) {
+        s->tid = (int32_t)gettid();
+        gate_pass(&r->gate);
+        s->phase = PHASE_SETUP;
+        call(s, r->workload->thread_setup, "thread_setup failed");
+        gate_pass(&r->gate);
+        s->phase = PHASE_WARMUP;
+    }
+    if (s->phase == PHASE_WARMUP) {
+        if (s->worker->ops_budget > 0 && !serve(s))
+            return NULL;
+        gate_pass(&r->gate);
+        s->phase = PHASE_MEASURED;
+    }
+    if (s->phase == PHASE_MEASURED) {
+        if (!serve(s))
+            return NULL;
+        gate_pass(&r->gate);
+        s->phase = PHASE_PROBE;
+    }
+    call(s, r->workload->thread_probe, "thread_probe failed");
+    gate_pass(&r->gate);
+    s->phase = PHASE_TEARDOWN;
+    if (r->workload->thread_teardown)
+        r->workload->thread_teardown(s->worker);
+    return NULL;
+}

@@ -1,0 +1,107 @@
+#include "harness/bench.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/units.h"
+
+#define ROOT_MARK "scripts/summarize.py"
+
+static void cut_last(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash != NULL)
+        *slash = '\0';
+}
+
+/* HEAPDYNO_ROOT, or the first folder upward from the program that has the scripts. */
+static void find_root(struct bench *b) {
+    char mark[PATH_MAX + 32];
+    const char *given = getenv("HEAPDYNO_ROOT");
+    snprintf(b->root, sizeof b->root, "%s", given != NULL ? given : b->build_dir);
+    while (given == NULL && b->root[0] != '\0') {
+        snprintf(mark, sizeof mark, "%s/" ROOT_MARK, b->root);
+        if (access(mark, R_OK) == 0)
+            return;
+        cut_last(b->root);
+    }
+}
+
+static int take_signals(struct bench *b, struct problem *p) {
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGHUP);
+    signal(SIGXFSZ, SIG_IGN); /* a size limit is an error of write, which names the file */
+    if (sigprocmask(SIG_BLOCK, &stop, NULL) != 0 ||
+        (b->stop_fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
+        return problem_set(p, errno, "cannot take over signals: %s", strerror(errno));
+    return 0;
+}
+
+int bench_open(struct bench *b, const struct options *o, const struct topology *t, struct problem *p) {
+    *b = (struct bench){.options = o, .topology = t, .stop_fd = -1};
+    ssize_t n = readlink("/proc/self/exe", b->build_dir, sizeof b->build_dir - 1);
+    if (n < 0)
+        return problem_set(p, errno, "cannot find this program's own folder: %s", strerror(errno));
+    b->build_dir[n] = '\0';
+    cut_last(b->build_dir);
+    if ((size_t)snprintf(b->cell_path, sizeof b->cell_path, "%s/cell", b->build_dir) >= sizeof b->cell_path ||
+        strlen(b->build_dir) >= ALLOCATOR_PATH_MAX)
+        return problem_set(p, ENAMETOOLONG, "the path of the build folder %s is too long", b->build_dir);
+    if (access(b->cell_path, X_OK) != 0)
+        return problem_set(p, errno, "cannot execute %s: %s; run make first", b->cell_path, strerror(errno));
+    find_root(b);
+    return take_signals(b, p);
+}
+
+void bench_close(struct bench *b) {
+    if (b->stop_fd >= 0)
+        close(b->stop_fd);
+    b->stop_fd = -1;
+    free(b->digests);
+    b->digests = NULL;
+    b->n_digests = 0;
+}
+
+bool bench_is_stopped(const struct bench *b) {
+    struct pollfd stop = {.fd = b->stop_fd, .events = POLLIN};
+    return poll(&stop, 1, 0) > 0;
+}
+
+const char *bench_library_sha256(struct bench *b, const char *path) {
+    for (size_t i = 0; i < b->n_digests; i++) {
+        if (strcmp(b->digests[i].path, path) == 0)
+            return b->digests[i].sha256;
+    }
+    struct library_digest *grown = realloc(b->digests, (b->n_digests + 1) * sizeof *grown);
+    if (grown == NULL)
+        return "";
+    b->digests = grown;
+    struct library_digest *one = &grown[b->n_digests++];
+    snprintf(one->path, sizeof one->path, "%s", path);
+    if (digest_file(path, one->sha256) != 0)
+        one->sha256[0] = '\0';
+    return one->sha256;
+}
+
+static uint64_t clock_ns(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * UNITS_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bench_now_ns(void) {
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t bench_unix_now_ns(void) {
+    return clock_ns(CLOCK_REALTIME);
+}

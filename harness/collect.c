@@ -1,0 +1,265 @@
+#include "harness/collect.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/environment.h"
+#include "harness/spawn.h"
+
+union message {
+    struct cell_header header;
+    struct cell_proof proof;
+    struct cell_tids tids;
+    struct cell_result result;
+};
+
+enum heard {
+    HEARD_MESSAGE,
+    HEARD_END,     /* the child let go of its socket */
+    HEARD_NOTHING, /* until the deadline */
+    HEARD_STOP,    /* the user */
+};
+
+struct conversation {
+    struct bench *bench;
+    struct child child;
+    struct record *record;
+    uint64_t deadline_ns;
+    const char *stage; /* what the child was doing, for the reason */
+    bool was_killed;   /* by us: the status is settled */
+    union message in;
+};
+
+static void settle(struct record *r, enum cell_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The reason is one line of a CSV. */
+static void settle(struct record *r, enum cell_status status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(r->why, sizeof r->why, format, args);
+    va_end(args);
+    r->status = status;
+    for (char *c = r->why; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    }
+}
+
+static void kill_as(struct conversation *c, enum cell_status status, const char *why) {
+    settle(c->record, status, "%s", why);
+    c->was_killed = true;
+    spawn_kill(&c->child);
+}
+
+/* Waits for `fd` to be readable. */
+static enum heard wait_for(struct conversation *c, int fd) {
+    for (;;) {
+        uint64_t now_ns = bench_now_ns();
+        if (now_ns >= c->deadline_ns)
+            return HEARD_NOTHING;
+        uint64_t left_ms = (c->deadline_ns - now_ns) / 1000000 + 1;
+        struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = c->bench->stop_fd, .events = POLLIN}};
+        int n = poll(fds, 2, left_ms > 1000000 ? 1000000 : (int)left_ms);
+        if (n > 0 && fds[1].revents != 0)
+            return HEARD_STOP;
+        if (n > 0)
+            return HEARD_MESSAGE;
+    }
+}
+
+static bool is_well_formed(const union message *m, size_t n_bytes) {
+    size_t expected = m->header.message == MSG_PROOF    ? sizeof m->proof
+                      : m->header.message == MSG_TIDS   ? sizeof m->tids
+                      : m->header.message == MSG_RESULT ? sizeof m->result
+                                                        : 0;
+    return n_bytes >= sizeof m->header && m->header.magic == CELL_MAGIC &&
+           m->header.version == CELL_VERSION && n_bytes == expected && m->header.n_bytes == expected;
+}
+
+/* The next message into c->in. A child that is late or talks nonsense is killed here. */
+static enum heard listen_for(struct conversation *c) {
+    enum heard heard = wait_for(c, c->child.fd);
+    if (heard == HEARD_NOTHING) {
+        char why[128];
+        snprintf(why, sizeof why, "no answer in time while %s", c->stage);
+        kill_as(c, STATUS_TIMEOUT, why);
+    } else if (heard == HEARD_STOP) {
+        kill_as(c, STATUS_CRASH, "stopped by the user");
+    }
+    if (heard != HEARD_MESSAGE)
+        return heard;
+    ssize_t n = recv(c->child.fd, &c->in, sizeof c->in, 0);
+    if (n <= 0)
+        return HEARD_END;
+    if (is_well_formed(&c->in, (size_t)n))
+        return HEARD_MESSAGE;
+    kill_as(c, STATUS_CRASH, "the measured process speaks another version of the protocol; run make");
+    return HEARD_END;
+}
+
+static struct cell_header header_of(enum cell_message message, size_t n_bytes) {
+    return (struct cell_header){CELL_MAGIC, CELL_VERSION, message, (uint32_t)n_bytes};
+}
+
+/* A child that has gone is noticed when its end is collected. */
+static void say(struct conversation *c, const void *message, size_t n_bytes) {
+    while (send(c->child.fd, message, n_bytes, MSG_NOSIGNAL) < 0 && errno == EINTR)
+        ;
+}
+
+static void say_spec(struct conversation *c, enum allocator_load load) {
+    const struct plan_cell *cell = c->record->cell;
+    struct cell_spec spec = {
+        .header = header_of(MSG_SPEC, sizeof spec),
+        .load = load,
+        .pass = cell->pass,
+        .seed = cell->seed,
+        .ops_total = cell->ops_total,
+        .duration_ns = cell->duration_ns,
+    };
+    snprintf(spec.allocator, sizeof spec.allocator, "%s", cell->allocator->name);
+    snprintf(spec.library, sizeof spec.library, "%s", cell->allocator->path);
+    snprintf(spec.tree_dir, sizeof spec.tree_dir, "%.*s", ALLOCATOR_PATH_MAX - 1, c->bench->build_dir);
+    if (cell->workload != NULL) {
+        snprintf(spec.workload, sizeof spec.workload, "%s", cell->workload->row->name);
+        memcpy(spec.params, cell->workload->params, sizeof spec.params);
+        spec.n_threads = cell->slots->n_threads;
+        spec.warmup_ops = cell->workload->row->warmup_ops;
+    }
+    say(c, &spec, sizeof spec);
+}
+
+/* Each slot's thread onto its unit, every mask read back, before any of them may go. */
+static void bind_and_go(struct conversation *c) {
+    const struct slots *slots = c->record->cell->slots;
+    struct problem p;
+    if (c->in.tids.n_threads != slots->n_threads) {
+        kill_as(c, STATUS_CRASH, "the measured process made another number of threads than was asked for");
+        return;
+    }
+    for (unsigned i = 0; slots->pus != NULL && i < slots->n_threads; i++) {
+        if (topology_bind_tid(c->bench->topology, c->in.tids.tids[i], slots->pus[i], &p) != 0) {
+            kill_as(c, STATUS_BADBIND, p.text);
+            return;
+        }
+    }
+    c->record->is_pinned = slots->pus != NULL;
+    struct cell_go go = {header_of(MSG_GO, sizeof go)};
+    say(c, &go, sizeof go);
+    c->stage = "running the workload";
+}
+
+static void take_proof(struct conversation *c) {
+    struct record *r = c->record;
+    r->proof = c->in.proof;
+    r->has_proof = true;
+    c->stage = "setting up the workload";
+    if (r->proof.proof.path[0] != '\0')
+        snprintf(r->library_sha256, sizeof r->library_sha256, "%s",
+                 bench_library_sha256(c->bench, r->proof.proof.path));
+    if (r->proof.status != STATUS_OK)
+        settle(r, r->proof.status, "%s", r->proof.proof.why);
+}
+
+static void take_result(struct conversation *c) {
+    c->record->result = c->in.result;
+    c->record->has_result = true;
+    c->stage = "ending";
+    settle(c->record, c->in.result.status, "%s", c->in.result.why);
+}
+
+/* Until the child lets go of its socket or is killed. */
+static enum heard converse(struct conversation *c) {
+    enum heard heard;
+    while ((heard = listen_for(c)) == HEARD_MESSAGE && !c->was_killed) {
+        if (c->in.header.message == MSG_PROOF)
+            take_proof(c);
+        else if (c->in.header.message == MSG_TIDS)
+            bind_and_go(c);
+        else
+            take_result(c);
+    }
+    if (c->was_killed)
+        return heard;
+    heard = wait_for(c, c->child.pidfd);
+    if (heard == HEARD_NOTHING)
+        kill_as(c, STATUS_TIMEOUT, "the process does not end");
+    else if (heard == HEARD_STOP)
+        kill_as(c, STATUS_CRASH, "stopped by the user");
+    return heard;
+}
+
+/* A result that says ok counts only if the process ended as it should. */
+static void judge_end(struct conversation *c, int wait_status) {
+    struct record *r = c->record;
+    if (WIFEXITED(wait_status))
+        r->exit_code = WEXITSTATUS(wait_status);
+    else if (WIFSIGNALED(wait_status))
+        r->signal = WTERMSIG(wait_status);
+    if (c->was_killed)
+        return;
+    bool is_over = r->has_result || (r->has_proof && (r->cell->pass == PASS_PROBE || r->status != STATUS_OK));
+    if (is_over && (r->exit_code == 0 || r->status != STATUS_OK))
+        return;
+    if (r->signal == SIGKILL)
+        settle(r, STATUS_OOM, "killed from outside while %s: out of memory, as a rule", c->stage);
+    else if (r->signal != 0)
+        settle(r, STATUS_CRASH, "signal %d (%s) while %s", r->signal, strsignal(r->signal), c->stage);
+    else if (r->exit_code == SPAWN_EXEC_FAILED && !r->has_proof && r->options->wrap != NULL)
+        settle(r, STATUS_CRASH, "the command of --wrap cannot be executed: %s", r->options->wrap);
+    else
+        settle(r, STATUS_CRASH, "ended with exit code %d while %s", r->exit_code, c->stage);
+}
+
+/* The audit's other half: the workload says how many it makes, the counting entries how many there were. */
+static void judge_counts(struct record *r) {
+    const struct cell_result *x = &r->result;
+    if (r->status != STATUS_OK || r->cell->pass != PASS_AUDIT)
+        return;
+    if (x->expected_allocs == UINT64_MAX || x->counted_allocs == UINT64_MAX || x->counted_frees == UINT64_MAX)
+        settle(r, STATUS_UNPROVEN, "the audit did not count allocations");
+    else if (x->counted_allocs != x->expected_allocs)
+        settle(r, STATUS_UNPROVEN, "%" PRIu64 " allocations counted, %" PRIu64 " expected", x->counted_allocs,
+               x->expected_allocs);
+    else if (x->counted_frees != x->counted_allocs)
+        settle(r, STATUS_UNPROVEN, "%" PRIu64 " frees counted, %" PRIu64 " allocations", x->counted_frees,
+               x->counted_allocs);
+}
+
+int collect_cell(struct bench *b, enum allocator_load load, const char *library, struct record *r,
+                 struct problem *p) {
+    struct conversation c = {.bench = b, .record = r, .stage = "loading and proving the allocator"};
+    struct environment e;
+    int err =
+        environment_make(&e, environ, r->cell->allocator->config, load == LOAD_PRELOAD ? library : "", p);
+    if (err != 0)
+        goto out;
+    r->start_unix_ns = bench_unix_now_ns();
+    c.deadline_ns = bench_now_ns() + b->options->timeout_ns + r->cell->duration_ns;
+    err = spawn_start(&c.child, b->cell_path, b->options->wrap, e.variables, p);
+    if (err != 0)
+        goto out;
+    say_spec(&c, load);
+    enum heard heard = converse(&c);
+    int wait_status = 0;
+    err = spawn_reap(&c.child, &wait_status);
+    if (err != 0) {
+        problem_set(p, -err, "the end of a measured process is lost: %s", strerror(-err));
+        goto out;
+    }
+    judge_end(&c, wait_status);
+    judge_counts(r);
+    if (heard == HEARD_STOP)
+        err = COLLECT_STOPPED;
+out:
+    environment_free(&e);
+    return err;
+}

@@ -1,0 +1,215 @@
+/* The one table of columns: header, rows and dictionary come from it. A column is never moved or reused;
+ * a new meaning is a new column and a higher schema. */
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "harness/csv.h"
+#include "harness/record.h"
+
+#define MIN_GENERATIONS 3 /* below, larson's threads have hardly succeeded one another */
+
+struct column {
+    const char *name, *unit, *type, *help;
+    void (*emit)(FILE *out, const struct record *r, size_t offset);
+    size_t offset; /* of the value in struct record, for the emitters that take it from there */
+};
+
+static const void *value_at(const struct record *r, size_t offset) {
+    return (const char *)r + offset;
+}
+
+static void emit_u64(FILE *out, const struct record *r, size_t offset) {
+    uint64_t value;
+    memcpy(&value, value_at(r, offset), sizeof value);
+    if (value != UINT64_MAX)
+        fprintf(out, "%" PRIu64, value);
+}
+
+static void emit_stat(FILE *out, const struct record *r, size_t offset) {
+    int64_t value;
+    memcpy(&value, value_at(r, offset), sizeof value);
+    if (value >= 0)
+        fprintf(out, "%" PRId64, value);
+}
+
+static void emit_fraction(FILE *out, const struct record *r, size_t offset) {
+    double value;
+    memcpy(&value, value_at(r, offset), sizeof value);
+    if (isfinite(value))
+        fprintf(out, "%.6g", value);
+}
+
+static void emit_text(FILE *out, const struct record *r, size_t offset) {
+    csv_write_field(out, value_at(r, offset));
+}
+
+static void emit_later(FILE *out, const struct record *r, size_t offset) {
+    (void)out;
+    (void)r;
+    (void)offset;
+}
+
+/* The small ones: an expression of `r`. */
+#define EMIT(name, ...)                                                                                      \
+    static void name(FILE *out, const struct record *r, size_t offset) {                                     \
+        (void)offset;                                                                                        \
+        __VA_ARGS__;                                                                                         \
+    }
+
+EMIT(emit_schema, (void)r; fprintf(out, "%d", RECORD_SCHEMA))
+EMIT(emit_run_id, csv_write_field(out, r->run->run_id))
+EMIT(emit_host, csv_write_field(out, r->run->host))
+EMIT(emit_cell_id, fputs(r->cell->cell_id, out))
+EMIT(emit_pass, fputs(pass_name(r->cell->pass), out))
+EMIT(emit_allocator, csv_write_field(out, r->cell->allocator->name))
+EMIT(emit_config, csv_write_field(out, r->cell->allocator->config))
+EMIT(emit_load, fputs(load_name(r->options->load), out))
+EMIT(emit_workload, csv_write_field(out, r->cell->workload->row->name))
+EMIT(emit_workload_version, fprintf(out, "%u", r->cell->workload->row->version))
+EMIT(emit_params, plan_write_params(out, r->cell->workload))
+EMIT(emit_threads, fprintf(out, "%u", r->cell->slots->n_threads))
+EMIT(emit_placement, fputs(placement_name(r->options->placement), out))
+EMIT(emit_membind, (void)r; fputs(PLAN_MEMBIND, out))
+EMIT(emit_pus, plan_write_pus(out, r->cell->slots))
+EMIT(emit_pinned, if (r->has_proof) fprintf(out, "%d", r->is_pinned))
+EMIT(emit_oversubscribed, fprintf(out, "%d", r->cell->slots->is_oversubscribed))
+EMIT(emit_block, fprintf(out, "%u", r->cell->block))
+EMIT(emit_slot, fprintf(out, "%u", r->cell->slot))
+EMIT(emit_repetition, fprintf(out, "%u", r->cell->repetition))
+EMIT(emit_seed, fprintf(out, "%" PRIu64, r->cell->seed))
+EMIT(emit_start, if (r->start_unix_ns != 0) fprintf(out, "%" PRIu64, r->start_unix_ns))
+EMIT(emit_duration, if (r->cell->duration_ns != 0) fprintf(out, "%" PRIu64, r->cell->duration_ns))
+EMIT(emit_ops_target, if (r->cell->ops_total != 0) fprintf(out, "%" PRIu64, r->cell->ops_total))
+EMIT(emit_status, fputs(status_name(r->status), out))
+EMIT(emit_exit_code, if (r->exit_code >= 0) fprintf(out, "%d", r->exit_code))
+EMIT(emit_signal, if (r->signal > 0) fprintf(out, "%d", r->signal))
+
+static void emit_ops_per_s(FILE *out, const struct record *r, size_t offset) {
+    (void)offset;
+    const struct cell_result *x = &r->result;
+    if (x->window_ops != UINT64_MAX && x->window_ns != UINT64_MAX && x->window_ns > 0)
+        fprintf(out, "%.10g", (double)x->window_ops / (double)x->window_ns * 1e9);
+}
+
+static void emit_generations(FILE *out, const struct record *r, size_t offset) {
+    if (r->result.n_generations_min >= MIN_GENERATIONS)
+        emit_u64(out, r, offset);
+}
+
+#define PROOF(member) emit_text, offsetof(struct record, proof.proof.member)
+#define COUNT(member) emit_u64, offsetof(struct record, result.member)
+#define FRACTION(member) emit_fraction, offsetof(struct record, result.member)
+#define STAT(member) emit_stat, offsetof(struct record, result.stats.member)
+#define LATER emit_later, 0
+
+/* clang-format off */
+static const struct column column_table[] = {
+    {"schema", "", "integer", "Version of this table; rises when a column changes its meaning", emit_schema, 0},
+    {"run_id", "", "text", "The run that made the row", emit_run_id, 0},
+    {"cell_id", "", "text", "First 12 hex digits of the SHA-256 over allocator, config, load, workload, workload_version, params, threads, placement, membind, pass", emit_cell_id, 0},
+    {"pass", "", "text", "timed: throughput counts; audit: fixed operations behind counting entries, the pass in which memory is compared", emit_pass, 0},
+    {"host", "", "text", "Name of the machine", emit_host, 0},
+    {"allocator", "", "text", "Name in the registry, or the label given with NAME=PATH.so", emit_allocator, 0},
+    {"allocator_version", "", "text", "As the library says; empty: it does not say", PROOF(version)},
+    {"config", "", "text", "Environment given to this allocator alone, VAR=VALUE;VAR2=VALUE", emit_config, 0},
+    {"library_path", "", "text", "File that holds malloc, found by dladdr in the measured process", PROOF(path)},
+    {"library_build_id", "", "hex", "GNU build-id of the loaded image", PROOF(build_id)},
+    {"library_sha256", "", "hex", "SHA-256 of that file", emit_text, offsetof(struct record, library_sha256)},
+    {"canary", "", "text", "Who saw the counted first allocations of the process", PROOF(canary)},
+    {"load", "", "text", "dlopen: only the workload's objects go to the allocator; preload: the whole process", emit_load, 0},
+    {"workload", "", "text", "Name of the workload", emit_workload, 0},
+    {"workload_version", "", "integer", "Rises with every change of what the workload does", emit_workload_version, 0},
+    {"params", "", "text", "All parameters of the workload, NAME=VALUE;NAME2=VALUE", emit_params, 0},
+    {"threads", "threads", "integer", "Threads that call the allocator at one time", emit_threads, 0},
+    {"placement", "", "text", "How threads were laid on processing units: cores, compact, scatter, none", emit_placement, 0},
+    {"membind", "", "text", "Memory binding: first-touch", emit_membind, 0},
+    {"pus", "", "text", "OS index of the processing unit of each slot, 0;1;0;1; empty when not pinned", emit_pus, 0},
+    {"pinned", "", "0 or 1", "1: every thread was bound and its mask read back equal", emit_pinned, 0},
+    {"on_node_fraction", "", "fraction", "Share of pages on the node of the thread that uses them", LATER},
+    {"oversubscribed", "", "0 or 1", "1: more threads than processing units", emit_oversubscribed, 0},
+    {"start_skew_ns", "ns", "integer", "From the first thread's start to the last one's", COUNT(start_skew_ns)},
+    {"generations", "threads", "integer", "Fewest successors any slot had; empty below 3", emit_generations, offsetof(struct record, result.n_generations_min)},
+    {"block", "", "integer", "Block of the plan: 0 the audit, then one for each repetition", emit_block, 0},
+    {"slot", "", "integer", "Position in the shuffled block", emit_slot, 0},
+    {"repetition", "", "integer", "Counts from 1 within the pass", emit_repetition, 0},
+    {"seed", "", "integer", "Of the workload's random numbers; the same for every allocator", emit_seed, 0},
+    {"start_unix_ns", "ns", "integer", "When the process was started, since 1970", emit_start, 0},
+    {"duration_ns", "ns", "integer", "Window asked for; empty when a number of operations ends the cell", emit_duration, 0},
+    {"ops_target", "operations", "integer", "Operations asked for; empty when a clock ends the cell", emit_ops_target, 0},
+    {"ops", "operations", "integer", "Operations done in the measured phase, all threads", COUNT(ops)},
+    {"ops_per_s", "1/s", "number", "window_ops / window_ns: the rate while all threads ran", emit_ops_per_s, 0},
+    {"window_ops", "operations", "integer", "Operations done while all threads ran", COUNT(window_ops)},
+    {"window_ns", "ns", "integer", "From the last start to the first finish; empty if the threads never all ran", COUNT(window_ns)},
+    {"expected_allocs", "calls", "integer", "Allocations the workload must make, from its parameters and operations", COUNT(expected_allocs)},
+    {"counted_allocs", "calls", "integer", "Allocations counted (audit)", COUNT(counted_allocs)},
+    {"counted_frees", "calls", "integer", "Frees counted (audit)", COUNT(counted_frees)},
+    {"remote_free_fraction", "", "fraction", "Share of frees by a thread that did not allocate the block", FRACTION(remote_free_fraction)},
+    {"wall_ns", "ns", "integer", "From the first start to the last finish", COUNT(wall_ns)},
+    {"user_ns", "ns", "integer", "User time of the measured phase, all threads", COUNT(user_ns)},
+    {"sys_ns", "ns", "integer", "System time of the measured phase, all threads", COUNT(sys_ns)},
+    {"run_delay_ns", "ns", "integer", "Time threads waited for a processor though they could run", COUNT(run_delay_ns)},
+    {"nvcsw", "switches", "integer", "Voluntary context switches of the measured phase", COUNT(nvcsw)},
+    {"nivcsw", "switches", "integer", "Involuntary context switches of the measured phase", COUNT(nivcsw)},
+    {"minflt", "faults", "integer", "Minor page faults of the measured phase", COUNT(minflt)},
+    {"majflt", "faults", "integer", "Major page faults of the measured phase", COUNT(majflt)},
+    {"syscalls", "calls", "integer", "System calls of the measured phase", LATER},
+    {"instructions", "instructions", "integer", "Instructions of the measured phase", LATER},
+    {"cycles", "cycles", "integer", "Cycles of the measured phase", LATER},
+    {"cache_misses", "misses", "integer", "Last-level cache misses of the measured phase", LATER},
+    {"dtlb_misses", "misses", "integer", "Data TLB misses of the measured phase", LATER},
+    {"peak_live_bytes", "bytes", "integer", "Largest sum of live objects", LATER},
+    {"start_rss_bytes", "bytes", "integer", "Resident set before the workload's setup", COUNT(start_rss_bytes)},
+    {"peak_rss_bytes", "bytes", "integer", "Largest resident set (VmHWM of the measured process)", COUNT(peak_rss_bytes)},
+    {"end_rss_bytes", "bytes", "integer", "Resident set after the run, before anything is torn down", COUNT(end_rss_bytes)},
+    {"retained_rss_bytes", "bytes", "integer", "Resident set after everything was freed", COUNT(retained_rss_bytes)},
+    {"fragmentation", "", "fraction", "peak_rss_bytes over peak_live_bytes", LATER},
+    {"anon_huge_bytes", "bytes", "integer", "In transparent huge pages after the run", COUNT(anon_huge_bytes)},
+    {"alloc_allocated_bytes", "bytes", "integer", "In live objects, as the allocator counts them", STAT(allocated_bytes)},
+    {"alloc_active_bytes", "bytes", "integer", "In pages with live objects, as the allocator counts them", STAT(active_bytes)},
+    {"alloc_resident_bytes", "bytes", "integer", "Resident, as the allocator counts it", STAT(resident_bytes)},
+    {"alloc_metadata_bytes", "bytes", "integer", "In the allocator's own structures, as it counts them", STAT(metadata_bytes)},
+    {"shared_line_fraction", "", "fraction", "Share of 64-byte lines with live objects of more than one thread", FRACTION(shared_line_fraction)},
+    {"lat_p50_ns", "ns", "integer", "Latency of an operation, median", LATER},
+    {"lat_p90_ns", "ns", "integer", "Latency, 90th percentile", LATER},
+    {"lat_p99_ns", "ns", "integer", "Latency, 99th percentile", LATER},
+    {"lat_p999_ns", "ns", "integer", "Latency, 99.9th percentile", LATER},
+    {"lat_max_ns", "ns", "integer", "Latency, largest sampled", LATER},
+    {"min_thread_ops", "operations", "integer", "Fewest operations of a slot in the window", COUNT(min_thread_ops)},
+    {"max_thread_ops", "operations", "integer", "Most operations of a slot in the window", COUNT(max_thread_ops)},
+    {"status", "", "text", "ok, contaminated, skip, crash, timeout, oom, badbind, unproven; only ok rows are compared", emit_status, 0},
+    {"exit_code", "", "integer", "Of the process; empty when a signal ended it or it was never started", emit_exit_code, 0},
+    {"signal", "", "integer", "That ended the process", emit_signal, 0},
+    {"why", "", "text", "Reason of a status that is not ok", emit_text, offsetof(struct record, why)},
+};
+/* clang-format on */
+#define N_COLUMNS (sizeof column_table / sizeof column_table[0])
+
+void columns_write_header(FILE *out) {
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        fprintf(out, "%s%s", i > 0 ? "," : "", column_table[i].name);
+    fputc('\n', out);
+}
+
+void columns_write_row(FILE *out, const struct record *r) {
+    for (size_t i = 0; i < N_COLUMNS; i++) {
+        if (i > 0)
+            fputc(',', out);
+        column_table[i].emit(out, r, column_table[i].offset);
+    }
+    fputc('\n', out);
+}
+
+void columns_write_markdown(FILE *out) {
+    fputs(
+        "# Columns of samples.csv\n\n"
+        "One row for each process: RFC 4180, UTF-8, LF, dot decimals. Empty means not measured, never zero.\n"
+        "Readers ignore columns they do not know. This page is the output of `./run-bench --columns`.\n\n"
+        "| column | unit | type | meaning |\n|---|---|---|---|\n",
+        out);
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        fprintf(out, "| `%s` | %s | %s | %s%s |\n", column_table[i].name, column_table[i].unit,
+                column_table[i].type, column_table[i].help,
+                column_table[i].emit == emit_later ? " (not measured yet: empty)" : "");
+}

@@ -1,0 +1,36 @@
+/*
+ * manifest.json: everything needed to judge a run and to do it again. docs/manifest.schema.json describes it.
+ * Written when a run starts, so that a killed one can be resumed, and again when it ends.
+ */
+#ifndef HEAPDYNO_MANIFEST_H
+#define HEAPDYNO_MANIFEST_H
+
+#include <jansson.h>
+
+#include "harness/folder.h"
+#include "harness/plan.h"
+#include "harness/probe.h"
+
+#define MANIFEST_SCHEMA 1
+
+struct manifest_counts {
+    size_t n_planned, n_ok, n_skipped, n_failed;
+};
+
+/* Of a new run; topology.xml must be in the folder. NULL when out of memory. */
+json_t *manifest_new(struct bench *b, const struct run_identity *run, const struct probes *probes,
+                     const struct folder *folder, int argc, char *const *argv);
+
+/* Of the run in the folder. 0 or -errno with the reason. */
+int manifest_load(const struct folder *folder, json_t **out, struct problem *p);
+
+/* Notes that the run goes on. Refuses when the variables that allocators read have changed: -EINVAL. */
+int manifest_note_resume(json_t *manifest, struct problem *p);
+
+/* Notes the end, by itself or by the user. */
+void manifest_note_end(json_t *manifest, const struct manifest_counts *counts, bool was_stopped);
+
+/* 0 or -errno with the reason. */
+int manifest_save(const json_t *manifest, const struct folder *folder, struct problem *p);
+
+#endif

@@ -1,0 +1,312 @@
+#include "harness/options.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/units.h"
+
+#define DEFAULT_SEED 20060401u /* the spring of the jemalloc paper */
+#define DEFAULT_REPS 2u
+#define DEFAULT_TIMEOUT_NS (60ull * UNITS_NS_PER_S)
+#define DEFAULT_SHORT_NS (UNITS_NS_PER_S * 3ull / 10)
+#define DEFAULT_LONG_NS (1ull * UNITS_NS_PER_S)
+#define QUICK_NS (UNITS_NS_PER_S / 5)
+#define LONG_FROM_THREADS 16u /* 64 threads take 0.15 s to get going on two units */
+#define MAX_REPS 10000u
+
+static int list_append(const char ***list, size_t *n, const char *value, struct problem *p) {
+    const char **grown = realloc(*list, (*n + 1) * sizeof **list);
+    if (grown == NULL)
+        return problem_set(p, ENOMEM, "out of memory");
+    *list = grown;
+    grown[(*n)++] = value;
+    return 0;
+}
+
+static int take_threads(struct options *o, const char *value, struct problem *p) {
+    return grammar_parse_threads(value, &o->threads, p);
+}
+
+static int take_allocators(struct options *o, const char *value, struct problem *p) {
+    return grammar_parse_allocators(value, &o->allocators, p);
+}
+
+static int take_workloads(struct options *o, const char *value, struct problem *p) {
+    return list_append(&o->workload_args, &o->n_workload_args, value, p);
+}
+
+static int take_param(struct options *o, const char *value, struct problem *p) {
+    return list_append(&o->param_args, &o->n_param_args, value, p);
+}
+
+static int take_reps(struct options *o, const char *value, struct problem *p) {
+    uint64_t n;
+    if (units_parse_u64(value, 1, MAX_REPS, &n) != 0)
+        return problem_set(p, EINVAL, "allowed is a whole number from 1 to %u", MAX_REPS);
+    o->reps = (unsigned)n;
+    return 0;
+}
+
+static int take_duration(struct options *o, const char *value, struct problem *p) {
+    if (units_parse_seconds(value, &o->duration_ns) != 0)
+        return problem_set(p, EINVAL, "allowed is a time above 0 and up to a day, such as 0.5, 2s or 300ms");
+    return 0;
+}
+
+static int take_timeout(struct options *o, const char *value, struct problem *p) {
+    if (units_parse_seconds(value, &o->timeout_ns) != 0)
+        return problem_set(p, EINVAL, "allowed is a time above 0 and up to a day, such as 60 or 5m");
+    return 0;
+}
+
+static int take_ops(struct options *o, const char *value, struct problem *p) {
+    if (units_parse_u64(value, 1, INT64_MAX, &o->ops_total) != 0)
+        return problem_set(p, EINVAL, "allowed is a whole number of operations above 0");
+    return 0;
+}
+
+static int take_seed(struct options *o, const char *value, struct problem *p) {
+    if (units_parse_u64(value, 0, INT64_MAX, &o->seed) != 0)
+        return problem_set(p, EINVAL, "allowed is a whole number from 0 to 2^63-1");
+    return 0;
+}
+
+static int take_placement(struct options *o, const char *value, struct problem *p) {
+    if (placement_parse(value, &o->placement) != 0)
+        return problem_set(p, EINVAL, "allowed are cores, compact, scatter, none");
+    return 0;
+}
+
+static int take_load(struct options *o, const char *value, struct problem *p) {
+    if (strcmp(value, "dlopen") == 0)
+        o->load = LOAD_DLOPEN;
+    else if (strcmp(value, "preload") == 0)
+        o->load = LOAD_PRELOAD;
+    else
+        return problem_set(p, EINVAL, "allowed are dlopen, preload");
+    return 0;
+}
+
+static int take_text(const char **where, const char *value, struct problem *p) {
+    if (value[0] == '\0')
+        return problem_set(p, EINVAL, "the value is empty");
+    *where = value;
+    return 0;
+}
+
+static int take_out(struct options *o, const char *value, struct problem *p) {
+    return take_text(&o->out, value, p);
+}
+
+static int take_resume(struct options *o, const char *value, struct problem *p) {
+    return take_text(&o->resume, value, p);
+}
+
+static int take_wrap(struct options *o, const char *value, struct problem *p) {
+    return take_text(&o->wrap, value, p);
+}
+
+static int take_quick(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    (void)p;
+    o->is_quick = true;
+    return 0;
+}
+
+static int take_action(struct options *o, enum action action, struct problem *p) {
+    if (o->action != ACTION_RUN && o->action != action)
+        return problem_set(p, EINVAL, "only one of --list, --dry-run, --columns, --version at a time");
+    o->action = action;
+    return 0;
+}
+
+static int take_list(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    return take_action(o, ACTION_LIST, p);
+}
+
+static int take_dry_run(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    return take_action(o, ACTION_DRY_RUN, p);
+}
+
+static int take_columns(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    return take_action(o, ACTION_COLUMNS, p);
+}
+
+static int take_version(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    return take_action(o, ACTION_VERSION, p);
+}
+
+/* The one table. A row without a name is a heading of the help. */
+static const struct option_row {
+    const char *name, *arg, *help;
+    int (*take)(struct options *o, const char *value, struct problem *p);
+} option_table[] = {
+    {NULL, NULL, "What to run:", NULL},
+    {"threads", "LIST",
+     "Numbers of threads: 1..64 doubles and ends with 64, 1..64+9 goes in steps, 1,3,7 is a "
+     "list (default: 1 up to the processing units)",
+     take_threads},
+    {"allocators", "LIST",
+     "NAME, NAME=PATH.so, each with an optional [VAR=VALUE;VAR2=VALUE] for its environment; "
+     "may be given again (default: all that --list shows as default)",
+     take_allocators},
+    {"workloads", "LIST", "Names and groups, see --list (default: core)", take_workloads},
+    {"param", "WORKLOAD.NAME=N", "Set a parameter of a workload, see --list; may be given again", take_param},
+    {"load", "MODE",
+     "dlopen (default): only the workload's objects go to the allocator; preload: the whole "
+     "process, as users deploy it",
+     take_load},
+    {NULL, NULL, "How long and how often:", NULL},
+    {"reps", "N", "Timed repetitions of each cell (default: 2)", take_reps},
+    {"duration", "TIME",
+     "Window of a timed cell, such as 0.5, 300ms (default: 0.3 s below 16 threads, 1 s from "
+     "there on)",
+     take_duration},
+    {"ops", "N", "End cells after N operations over all threads, in place of a time", take_ops},
+    {"timeout", "TIME", "Kill a cell that takes this much longer than its window (default: 60)",
+     take_timeout},
+    {"quick", NULL, "Threads 1,2, one repetition, 0.2 s: a first look in about a minute", take_quick},
+    {NULL, NULL, "Under which conditions:", NULL},
+    {"placement", "HOW",
+     "cores (default): a unit of each core first, then siblings; compact: siblings side by "
+     "side; scatter: as far apart as can be; none: not pinned",
+     take_placement},
+    {"seed", "N", "Seed of order and workloads; printed and recorded (default: 20060401)", take_seed},
+    {"wrap", "COMMAND", "Run each cell under a command with arguments, split at blanks, such as valgrind",
+     take_wrap},
+    {NULL, NULL, "Where the results go:", NULL},
+    {"out", "DIR", "Folder for the run; must be new or empty (default: results/ and the time)", take_out},
+    {"resume", "DIR", "Go on with an interrupted run: what it was asked for, less what is there",
+     take_resume},
+    {NULL, NULL, "Look, do not measure:", NULL},
+    {"list", NULL, "Allocators, with what was found where; workloads, with their parameters", take_list},
+    {"dry-run", NULL, "The plan, with an estimate of the time", take_dry_run},
+    {"columns", NULL, "The dictionary of samples.csv, in Markdown", take_columns},
+    {"version", NULL, "The version of this program", take_version},
+};
+#define N_OPTIONS (sizeof option_table / sizeof option_table[0])
+#define FIRST_KEY 0x1000 /* beyond any character: there are no short options */
+
+struct parsing {
+    struct options *options;
+    struct problem *problem;
+    int err;
+};
+
+static error_t parse_one(int key, char *arg, struct argp_state *state) {
+    struct parsing *parsing = state->input;
+    if (key == ARGP_KEY_ARG) {
+        parsing->err = problem_set(parsing->problem, EINVAL,
+                                   "'%s': there are only options, no arguments; --help shows them", arg);
+        return EINVAL;
+    }
+    if (key < FIRST_KEY || key >= FIRST_KEY + (int)N_OPTIONS)
+        return ARGP_ERR_UNKNOWN;
+    const struct option_row *row = &option_table[key - FIRST_KEY];
+    parsing->options->n_given++;
+    parsing->err = row->take(parsing->options, arg, parsing->problem);
+    if (parsing->err != 0) {
+        problem_prefix(parsing->problem, "--%s%s%s", row->name, arg != NULL ? " " : "",
+                       arg != NULL ? arg : "");
+        return -parsing->err;
+    }
+    return 0;
+}
+
+static int options_check(const struct options *o, struct problem *p) {
+    if (o->ops_total != 0 && o->duration_ns != 0)
+        return problem_set(p, EINVAL, "--ops and --duration exclude each other: one of them ends a cell");
+    if (o->resume != NULL && o->n_given > 1)
+        return problem_set(p, EINVAL, "--resume stands alone: what to run is in the manifest of its folder");
+    return 0;
+}
+
+static int settle_allocators(struct options *o, struct problem *p) {
+    if (o->allocators.n > 0)
+        return 0;
+    for (const struct allocator *row = allocator_table; row->name != NULL; row++) {
+        int err = (row->flags & ALLOCATOR_DEFAULT) != 0 ? grammar_add_allocator(row, &o->allocators, p) : 0;
+        if (err != 0)
+            return err;
+    }
+    return 0;
+}
+
+static int options_settle(struct options *o, struct problem *p) {
+    int err = options_check(o, p);
+    if (err != 0)
+        return err;
+    if (o->is_quick) {
+        if (o->threads.n == 0)
+            o->threads = (struct thread_list){.counts = {1, 2}, .n = 2};
+        if (o->reps == 0)
+            o->reps = 1;
+        if (o->duration_ns == 0 && o->ops_total == 0)
+            o->duration_ns = QUICK_NS;
+    }
+    if (o->reps == 0)
+        o->reps = DEFAULT_REPS;
+    err = settle_allocators(o, p);
+    return err != 0 ? err : selection_settle(o, p);
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
+    *o = (struct options){.seed = DEFAULT_SEED, .timeout_ns = DEFAULT_TIMEOUT_NS};
+    struct argp_option rows[N_OPTIONS + 1] = {0};
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option_row *row = &option_table[i];
+        rows[i].doc = row->help;
+        if (row->name != NULL) {
+            rows[i].name = row->name;
+            rows[i].arg = row->arg;
+            rows[i].key = FIRST_KEY + (int)i;
+        }
+    }
+    const struct argp argp = {
+        .options = rows,
+        .parser = parse_one,
+        .doc = "Measure memory allocators: throughput and memory by number of threads, one fresh process for "
+               "each cell, results as CSV.\vExit status: 0 all cells measured or skipped with a reason, 2 "
+               "usage, "
+               "4 a cell failed, 130 interrupted.\n\nExample: run-bench --threads 1..64 --allocators "
+               "arena,jemalloc",
+    };
+    struct parsing parsing = {.options = o, .problem = p};
+    argp_err_exit_status = 2;
+    error_t err = argp_parse(&argp, argc, argv, 0, NULL, &parsing);
+    if (parsing.err != 0)
+        return parsing.err;
+    if (err != 0)
+        return problem_set(p, err, "the command line cannot be read: %s", strerror(err));
+    return options_settle(o, p);
+}
+
+void options_free(struct options *o) {
+    free(o->allocators.items);
+    free(o->workloads);
+    free(o->workload_args);
+    free(o->param_args);
+    *o = (struct options){0};
+}
+
+void options_default_threads(struct options *o, unsigned n_pus) {
+    if (o->threads.n > 0)
+        return;
+    unsigned last = n_pus < CELL_MAX_THREADS ? n_pus : CELL_MAX_THREADS;
+    for (unsigned n = 1; n < last; n *= 2)
+        o->threads.counts[o->threads.n++] = n;
+    o->threads.counts[o->threads.n++] = last;
+}
+
+uint64_t options_duration_ns(const struct options *o, unsigned n_threads) {
+    if (o->duration_ns != 0)
+        return o->duration_ns;
+    return n_threads < LONG_FROM_THREADS ? DEFAULT_SHORT_NS : DEFAULT_LONG_NS;
+}

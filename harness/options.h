@@ -1,0 +1,66 @@
+/*
+ * What the user asked for. Owns: the option table, its help, the defaults, every check that needs nothing
+ * but the command line and the registries. Does not know: topology, plan, processes.
+ */
+#ifndef HEAPDYNO_OPTIONS_H
+#define HEAPDYNO_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "harness/grammar.h"
+#include "harness/problem.h"
+#include "harness/topology.h"
+#include "workloads/workload.h"
+
+#define HEAPDYNO_VERSION "0.1.0"
+
+enum action { ACTION_RUN, ACTION_LIST, ACTION_DRY_RUN, ACTION_COLUMNS, ACTION_VERSION };
+
+/* A workload of the sweep with its parameters settled. */
+struct workload_choice {
+    const struct workload *row;
+    int64_t params[WORKLOAD_MAX_PARAMS];
+};
+
+struct options {
+    enum action action;
+    struct thread_list threads;
+    struct allocator_list allocators;
+    struct workload_choice *workloads;
+    size_t n_workloads;
+    unsigned reps;
+    uint64_t duration_ns; /* 0: by the number of threads, see options_duration_ns */
+    uint64_t ops_total;   /* 0: the clock ends the timed pass, the workload says how many the audit makes */
+    uint64_t seed;
+    uint64_t timeout_ns; /* for what a cell needs beyond its duration */
+    enum placement placement;
+    enum allocator_load load;
+    bool is_quick;
+    const char *out;    /* NULL: results/<time> */
+    const char *resume; /* NULL: a new run */
+    const char *wrap;   /* NULL: none */
+    /* As given, until options_settle: */
+    const char **workload_args, **param_args;
+    size_t n_workload_args, n_param_args;
+    unsigned n_given; /* options on the command line */
+};
+
+/*
+ * Parses argv and settles defaults. `argv` must outlive `o`. Prints help and ends the process with 0 when
+ * asked to; an unknown option ends it with 2. Otherwise 0 or -errno with the reason, the option and its value
+ * named. Call options_free in either case.
+ */
+int options_parse(struct options *o, int argc, char **argv, struct problem *p);
+void options_free(struct options *o);
+
+/* Without --threads: doubling from 1 to the units there are. */
+void options_default_threads(struct options *o, unsigned n_pus);
+
+/* How long the window of a cell is when a clock ends it. */
+uint64_t options_duration_ns(const struct options *o, unsigned n_threads);
+
+/* Settles workloads and parameters from the arguments collected; part of options_parse. */
+int selection_settle(struct options *o, struct problem *p);
+
+#endif

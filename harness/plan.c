@@ -1,0 +1,159 @@
+#include "harness/plan.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/csv.h"
+#include "harness/digest.h"
+#include "workloads/prng.h"
+
+const char *pass_name(enum cell_pass pass) {
+    static const char *const names[] = {"timed",        "audit",    "rss",  "latency",
+                                        "instructions", "syscalls", "probe"};
+    return names[pass];
+}
+
+const char *load_name(enum allocator_load load) {
+    return load == LOAD_PRELOAD ? "preload" : "dlopen";
+}
+
+void plan_write_params(FILE *out, const struct workload_choice *w) {
+    for (size_t i = 0; w->row->params != NULL && w->row->params[i].name != NULL; i++)
+        fprintf(out, "%s%s=%" PRId64, i > 0 ? ";" : "", w->row->params[i].name, w->params[i]);
+}
+
+void plan_write_pus(FILE *out, const struct slots *s) {
+    for (unsigned i = 0; s->pus != NULL && i < s->n_threads; i++)
+        fprintf(out, "%s%u", i > 0 ? ";" : "", s->pus[i]);
+}
+
+/* The same for every allocator, so that all of them see the same requests. */
+static uint64_t mix_seed(uint64_t seed, const char *workload, unsigned repetition) {
+    uint64_t x = seed;
+    for (const char *c = workload; *c != '\0'; c++) {
+        x ^= (unsigned char)*c;
+        prng_mix(&x);
+        x = prng_mix(&x);
+    }
+    x ^= repetition;
+    return prng_mix(&x);
+}
+
+/* What makes two rows the same measurement. Every field is named, so that a new one cannot collide. */
+static int identity_digest(struct plan_cell *cell, const struct options *o) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    if (out == NULL)
+        return -ENOMEM;
+    fprintf(out, "allocator=%s\nconfig=%s\nload=%s\nworkload=%s\nversion=%u\nparams=", cell->allocator->name,
+            cell->allocator->config, load_name(o->load), cell->workload->row->name,
+            cell->workload->row->version);
+    plan_write_params(out, cell->workload);
+    fprintf(out, "\nthreads=%u\nplacement=%s\nmembind=%s\npass=%s\n", cell->slots->n_threads,
+            placement_name(o->placement), PLAN_MEMBIND, pass_name(cell->pass));
+    if (fclose(out) != 0) {
+        free(text);
+        return -ENOMEM;
+    }
+    char hex[DIGEST_HEX_BYTES];
+    int err = digest_text(text, hex);
+    free(text);
+    if (err == 0)
+        snprintf(cell->cell_id, sizeof cell->cell_id, "%.12s", hex);
+    return err;
+}
+
+static int slots_fill(struct plan *plan, const struct topology *t) {
+    const struct options *o = plan->options;
+    plan->slots = calloc(o->threads.n, sizeof *plan->slots);
+    if (plan->slots == NULL)
+        return -ENOMEM;
+    plan->n_slots = o->threads.n;
+    for (size_t i = 0; i < plan->n_slots; i++) {
+        struct slots *s = &plan->slots[i];
+        s->n_threads = o->threads.counts[i];
+        s->is_oversubscribed = s->n_threads > t->n_pus;
+        if (o->placement == PLACEMENT_NONE)
+            continue;
+        s->pus = calloc(s->n_threads, sizeof *s->pus);
+        if (s->pus == NULL || topology_place(t, o->placement, s->n_threads, s->pus) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void shuffle(struct plan_cell *cells, size_t n, struct prng *g) {
+    for (size_t i = n; i > 1; i--) {
+        size_t j = (size_t)prng_below(g, i);
+        struct plan_cell swap = cells[i - 1];
+        cells[i - 1] = cells[j];
+        cells[j] = swap;
+    }
+}
+
+/* Each identity once, then shuffled. */
+static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells) {
+    const struct options *o = plan->options;
+    size_t n = 0;
+    for (size_t a = 0; a < o->allocators.n; a++) {
+        for (size_t w = 0; w < o->n_workloads; w++) {
+            for (size_t s = 0; s < plan->n_slots; s++, n++) {
+                const struct workload *row = o->workloads[w].row;
+                bool is_audit = block == 0, by_ops = is_audit || o->ops_total != 0;
+                struct plan_cell *cell = &cells[n];
+                *cell = (struct plan_cell){
+                    .allocator = &o->allocators.items[a],
+                    .workload = &o->workloads[w],
+                    .slots = &plan->slots[s],
+                    .pass = is_audit ? PASS_AUDIT : PASS_TIMED,
+                    .block = block,
+                    .repetition = is_audit ? 1 : block,
+                    .identity_idx = n,
+                    .ops_total = o->ops_total != 0 ? o->ops_total
+                                 : is_audit        ? row->audit_ops
+                                                   : 0,
+                    .duration_ns = by_ops ? 0 : options_duration_ns(o, plan->slots[s].n_threads),
+                };
+                cell->seed = mix_seed(o->seed, row->name, cell->repetition);
+                if (identity_digest(cell, o) != 0)
+                    return -ENOMEM;
+            }
+        }
+    }
+    struct prng g;
+    prng_seed(&g, o->seed, block);
+    shuffle(cells, n, &g);
+    for (size_t i = 0; i < n; i++)
+        cells[i].slot = (unsigned)i;
+    return 0;
+}
+
+int plan_make(struct plan *plan, const struct options *o, const struct topology *t, struct problem *p) {
+    *plan = (struct plan){.options = o};
+    plan->n_identities = o->allocators.n * o->n_workloads * o->threads.n;
+    int err = plan->n_identities > 0 ? 0 : -ENODATA;
+    if (err != 0)
+        return problem_set(p, ENODATA,
+                           "there is nothing to measure: no allocator or no workload is selected");
+    plan->n_cells = plan->n_identities * (1 + (size_t)o->reps);
+    plan->cells = calloc(plan->n_cells, sizeof *plan->cells);
+    err = plan->cells != NULL ? slots_fill(plan, t) : -ENOMEM;
+    for (unsigned block = 0; err == 0 && block <= o->reps; block++)
+        err = block_fill(plan, block, plan->cells + block * plan->n_identities);
+    if (err != 0) {
+        plan_free(plan);
+        return problem_set(p, -err, "out of memory while planning");
+    }
+    return 0;
+}
+
+void plan_free(struct plan *plan) {
+    for (size_t i = 0; plan->slots != NULL && i < plan->n_slots; i++)
+        free(plan->slots[i].pus);
+    free(plan->slots);
+    free(plan->cells);
+    *plan = (struct plan){0};
+}

@@ -1,0 +1,75 @@
+/*
+ * The plan: every process of a run, in order. A pure function of options and topology, so that the same
+ * command on the same machine plans the same, and --resume can check that it does.
+ *
+ * Owns: cells, their order, their identity. Does not know: processes, results, time.
+ *
+ *   block 0          audit pass: each identity once
+ *   block 1..reps    timed pass: each identity once, in an order of its own
+ *
+ * Repetitions are outermost and the order inside a block is shuffled, so that slow drift of the machine hits
+ * all allocators alike.
+ */
+#ifndef HEAPDYNO_PLAN_H
+#define HEAPDYNO_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "harness/options.h"
+#include "harness/protocol.h"
+#include "harness/topology.h"
+
+#define PLAN_ID_BYTES 13 /* 12 hex digits */
+#define PLAN_MEMBIND "first-touch"
+
+/* Where the threads of every cell with this many threads go. */
+struct slots {
+    unsigned n_threads;
+    unsigned *pus; /* n_threads OS indices; NULL: not pinned */
+    bool is_oversubscribed;
+};
+
+struct plan_cell {
+    const struct allocator_choice *allocator;
+    const struct workload_choice *workload;
+    const struct slots *slots;
+    enum cell_pass pass;
+    unsigned block, slot, repetition; /* repetition counts from 1 */
+    size_t identity_idx;              /* the same for the audit and the repetitions it vouches for */
+    uint64_t seed, duration_ns, ops_total;
+    char cell_id[PLAN_ID_BYTES];
+};
+
+struct plan {
+    const struct options *options;
+    struct plan_cell *cells;
+    size_t n_cells, n_identities;
+    struct slots *slots; /* one per entry of options->threads */
+    size_t n_slots;
+};
+
+/* `o` must outlive the plan. 0 or -errno with the reason. */
+int plan_make(struct plan *plan, const struct options *o, const struct topology *t, struct problem *p);
+void plan_free(struct plan *plan);
+
+const char *pass_name(enum cell_pass pass);
+const char *load_name(enum allocator_load load);
+
+/* "min_bytes=8;max_bytes=512", all parameters. */
+void plan_write_params(FILE *out, const struct workload_choice *w);
+
+/* OS indices by slot, "0;1;0;1"; nothing when not pinned. */
+void plan_write_pus(FILE *out, const struct slots *s);
+
+/* plan.csv. */
+void plan_write_csv(FILE *out, const struct plan *plan);
+
+/* For a person: conditions, placement, every cell in order, an estimate of the time. */
+void plan_write_text(FILE *out, const struct plan *plan, const struct topology *t);
+
+/* What a cell will take, including start and end of its process: an estimate. */
+uint64_t plan_cell_estimate_ns(const struct plan_cell *cell);
+
+#endif

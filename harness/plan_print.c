@@ -1,0 +1,84 @@
+/* The plan on paper: plan.csv, and the text of --dry-run. */
+#include <inttypes.h>
+
+#include "harness/csv.h"
+#include "harness/plan.h"
+#include "harness/units.h"
+
+/* Measured on two units with eight allocators: exec, loading, proof and probes; each thread; a
+ * fixed-operations pass. The estimate of an audit is the least certain: nobody knows the rate beforehand. */
+#define START_NS (30u * 1000 * 1000)
+#define THREAD_NS (2u * 1000 * 1000)
+#define FIXED_OPS_NS (200u * 1000 * 1000)
+
+uint64_t plan_cell_estimate_ns(const struct plan_cell *cell) {
+    uint64_t work_ns = cell->ops_total != 0 ? FIXED_OPS_NS : cell->duration_ns;
+    return START_NS + cell->slots->n_threads * (uint64_t)THREAD_NS + work_ns;
+}
+
+void plan_write_csv(FILE *out, const struct plan *plan) {
+    const struct options *o = plan->options;
+    fputs("position,cell_id,pass,allocator,config,load,workload,workload_version,params,threads,placement,"
+          "membind,pus,oversubscribed,block,slot,repetition,seed,duration_ns,ops_target\n",
+          out);
+    for (size_t i = 0; i < plan->n_cells; i++) {
+        const struct plan_cell *cell = &plan->cells[i];
+        fprintf(out, "%zu,%s,%s,", i, cell->cell_id, pass_name(cell->pass));
+        csv_write_field(out, cell->allocator->name);
+        fputc(',', out);
+        csv_write_field(out, cell->allocator->config);
+        fprintf(out, ",%s,%s,%u,", load_name(o->load), cell->workload->row->name,
+                cell->workload->row->version);
+        plan_write_params(out, cell->workload);
+        fprintf(out, ",%u,%s,%s,", cell->slots->n_threads, placement_name(o->placement), PLAN_MEMBIND);
+        plan_write_pus(out, cell->slots);
+        fprintf(out, ",%d,%u,%u,%u,%" PRIu64 ",", cell->slots->is_oversubscribed, cell->block, cell->slot,
+                cell->repetition, cell->seed);
+        if (cell->duration_ns != 0)
+            fprintf(out, "%" PRIu64, cell->duration_ns);
+        fputc(',', out);
+        if (cell->ops_total != 0)
+            fprintf(out, "%" PRIu64, cell->ops_total);
+        fputc('\n', out);
+    }
+}
+
+static void write_cell(FILE *out, size_t position, const struct plan_cell *cell) {
+    char label[GRAMMAR_LABEL_MAX], length[64];
+    grammar_allocator_label(cell->allocator, label, sizeof label);
+    if (cell->ops_total != 0)
+        snprintf(length, sizeof length, "%" PRIu64 " ops", cell->ops_total);
+    else
+        units_format_duration(cell->duration_ns, length, sizeof length);
+    fprintf(out, "%6zu  %s  %-5s %5u  %-20s %-16s %4u  %s\n", position + 1, cell->cell_id,
+            pass_name(cell->pass), cell->repetition, cell->workload->row->name, label, cell->slots->n_threads,
+            length);
+}
+
+void plan_write_text(FILE *out, const struct plan *plan, const struct topology *t) {
+    const struct options *o = plan->options;
+    fprintf(out, "machine:    %u packages, %u NUMA nodes, %u cores, %u processing units%s\n", t->n_packages,
+            t->n_nodes, t->n_cores, t->n_pus, t->is_thissystem ? "" : " (not this machine: plan only)");
+    fprintf(out, "sweep:      %zu allocators x %zu workloads x %u thread counts x (1 audit + %u timed)\n",
+            o->allocators.n, o->n_workloads, o->threads.n, o->reps);
+    fprintf(out, "conditions: load %s, placement %s, seed %" PRIu64 "\n\n", load_name(o->load),
+            placement_name(o->placement), o->seed);
+    fprintf(out, "threads  processing units by slot\n");
+    for (size_t i = 0; i < plan->n_slots; i++) {
+        fprintf(out, "%7u  ", plan->slots[i].n_threads);
+        if (plan->slots[i].pus == NULL)
+            fputs("not pinned", out);
+        plan_write_pus(out, &plan->slots[i]);
+        fputs(plan->slots[i].is_oversubscribed ? "  (oversubscribed)\n" : "\n", out);
+    }
+    fprintf(out, "\n%6s  %-12s  %-5s %5s  %-20s %-16s %4s  %s\n", "", "cell", "pass", "rep", "workload",
+            "allocator", "thr", "length");
+    uint64_t total_ns = 0;
+    for (size_t i = 0; i < plan->n_cells; i++) {
+        write_cell(out, i, &plan->cells[i]);
+        total_ns += plan_cell_estimate_ns(&plan->cells[i]);
+    }
+    char time[64];
+    units_format_duration(total_ns, time, sizeof time);
+    fprintf(out, "\n%zu cells, about %s\n", plan->n_cells, time);
+}

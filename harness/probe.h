@@ -1,0 +1,29 @@
+/* What is installed: each allocator of a run opened and proved once, in a process of its own, by dlopen. */
+#ifndef HEAPDYNO_PROBE_H
+#define HEAPDYNO_PROBE_H
+
+#include "harness/bench.h"
+#include "harness/record.h"
+
+struct probe {
+    struct plan_cell cell;
+    struct record record; /* of cell, pass PASS_PROBE: proof, status and why are filled */
+};
+
+struct probes {
+    struct probe *items; /* in the order of options->allocators */
+    size_t n;
+};
+
+/* 0, COLLECT_STOPPED, or -errno with the reason. Call probes_free in any case. */
+int probes_make(struct probes *probes, struct bench *b, struct problem *p);
+void probes_free(struct probes *probes);
+
+/* An allocator that was named on the command line must be there: 0, or -ENOENT with the reason and the
+ * package that brings it. */
+int probes_check_named(const struct probes *probes, struct problem *p);
+
+/* File for LD_PRELOAD; "" for libc's own. NULL: it is not known, nothing was found. */
+const char *probe_library(const struct probe *probe);
+
+#endif

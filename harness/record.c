@@ -1,0 +1,72 @@
+#include "harness/record.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+static const char *const status_names[] = {
+    [STATUS_OK] = "ok",           [STATUS_CONTAMINATED] = "contaminated", [STATUS_SKIP] = "skip",
+    [STATUS_CRASH] = "crash",     [STATUS_TIMEOUT] = "timeout",           [STATUS_OOM] = "oom",
+    [STATUS_BADBIND] = "badbind", [STATUS_UNPROVEN] = "unproven",
+};
+#define N_STATUSES (sizeof status_names / sizeof status_names[0])
+
+const char *status_name(enum cell_status status) {
+    return (size_t)status < N_STATUSES ? status_names[status] : "crash";
+}
+
+int status_parse(const char *text, enum cell_status *out) {
+    for (size_t i = 0; i < N_STATUSES; i++) {
+        if (strcmp(text, status_names[i]) == 0) {
+            *out = (enum cell_status)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+bool status_is_failure(enum cell_status status) {
+    return status != STATUS_OK && status != STATUS_SKIP;
+}
+
+/* Everything "not measured", as the protocol says it. */
+static void result_clear(struct cell_result *r) {
+    *r = (struct cell_result){
+        .ops = UINT64_MAX,
+        .wall_ns = UINT64_MAX,
+        .window_ns = UINT64_MAX,
+        .window_ops = UINT64_MAX,
+        .min_thread_ops = UINT64_MAX,
+        .max_thread_ops = UINT64_MAX,
+        .start_skew_ns = UINT64_MAX,
+        .n_generations_min = UINT64_MAX,
+        .remote_free_fraction = NAN,
+        .shared_line_fraction = NAN,
+        .expected_allocs = UINT64_MAX,
+        .counted_allocs = UINT64_MAX,
+        .counted_frees = UINT64_MAX,
+        .user_ns = UINT64_MAX,
+        .sys_ns = UINT64_MAX,
+        .run_delay_ns = UINT64_MAX,
+        .nvcsw = UINT64_MAX,
+        .nivcsw = UINT64_MAX,
+        .minflt = UINT64_MAX,
+        .majflt = UINT64_MAX,
+        .start_rss_bytes = UINT64_MAX,
+        .peak_rss_bytes = UINT64_MAX,
+        .end_rss_bytes = UINT64_MAX,
+        .retained_rss_bytes = UINT64_MAX,
+        .anon_huge_bytes = UINT64_MAX,
+        .stats = {-1, -1, -1, -1},
+    };
+}
+
+void record_init(struct record *r, const struct run_identity *run, const struct options *o,
+                 const struct plan_cell *cell) {
+    memset(r, 0, sizeof *r);
+    r->run = run;
+    r->options = o;
+    r->cell = cell;
+    r->exit_code = -1;
+    result_clear(&r->result);
+}

@@ -1,0 +1,55 @@
+/*
+ * What is known about one cell when it has ended: what becomes a row of samples.csv.
+ * Owns: the shape, and its rendering by the table of columns. Does not know: how it was collected.
+ */
+#ifndef HEAPDYNO_RECORD_H
+#define HEAPDYNO_RECORD_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "harness/digest.h"
+#include "harness/plan.h"
+
+#define RECORD_SCHEMA 1
+#define RUN_ID_BYTES 64
+
+/* The same for all rows of a run. */
+struct run_identity {
+    char run_id[RUN_ID_BYTES];
+    char host[RUN_ID_BYTES];
+};
+
+struct record {
+    const struct run_identity *run;
+    const struct options *options;
+    const struct plan_cell *cell;
+    struct cell_proof proof; /* zeros until the cell sent it */
+    struct cell_result result;
+    char library_sha256[DIGEST_HEX_BYTES]; /* empty: no file */
+    enum cell_status status;
+    bool has_proof, has_result; /* the message arrived */
+    bool is_pinned;
+    int exit_code;          /* -1: ended by a signal, or never started */
+    int signal;             /* 0: none */
+    uint64_t start_unix_ns; /* 0: never started */
+    char why[ALLOCATOR_WHY_MAX];
+};
+
+/* A record that has measured nothing yet. */
+void record_init(struct record *r, const struct run_identity *run, const struct options *o,
+                 const struct plan_cell *cell);
+
+const char *status_name(enum cell_status status);
+/* 0 or -EINVAL. */
+int status_parse(const char *text, enum cell_status *out);
+/* True for what makes a run end with exit code 4: everything but ok and skip. */
+bool status_is_failure(enum cell_status status);
+
+/* The header and a row, with line ends. */
+void columns_write_header(FILE *out);
+void columns_write_row(FILE *out, const struct record *r);
+/* The dictionary: results/columns.md. */
+void columns_write_markdown(FILE *out);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * What an interrupted run has left. Owns: reading the folder back, repairing a torn last row.
+ * Does not know: how cells are run.
+ */
+#ifndef HEAPDYNO_RESUME_H
+#define HEAPDYNO_RESUME_H
+
+#include <stdbool.h>
+
+#include "harness/folder.h"
+#include "harness/record.h"
+
+/* What the audit of an identity said; its timed repetitions depend on it. */
+struct verdict {
+    bool is_known;
+    enum cell_status status;
+    char why[ALLOCATOR_WHY_MAX];
+};
+
+struct past {
+    bool *is_done; /* one for each cell of the plan */
+    size_t n_done, n_ok, n_skipped, n_failed;
+    struct verdict *verdicts; /* one for each identity of the plan */
+    size_t n_torn_bytes;      /* that were cut off samples.csv */
+};
+
+/* The past of a new run: nothing is done. 0 or -ENOMEM. past_free in either case. */
+int past_make(struct past *past, const struct plan *plan);
+void past_free(struct past *past);
+
+/* Notes what became of a cell; for rows read back and for rows just written. */
+void past_add(struct past *past, const struct plan *plan, size_t cell_idx, enum cell_status status,
+              const char *why);
+
+/* Fills the past from samples.csv, cutting off a torn last row; a missing file is an empty one. 0, or -errno
+ * with the reason: -EINVAL when a row is not in the plan or a cell is there twice. */
+int past_read(struct past *past, const struct plan *plan, const struct folder *folder, struct problem *p);
+
+/* The plan must be the one the run was started with, byte for byte. 0, or -errno with the reason. */
+int past_check_plan(const struct plan *plan, const struct folder *folder, struct problem *p);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * Measured processes: start, kill, reap. Owns: the process and the driver's end of its socket.
+ * Does not know: what is said over the socket, what a status is.
+ *
+ * A child is the leader of a process group of its own, so that a Ctrl-C at the terminal reaches the driver
+ * alone and a kill reaches a wrapper's children too. It dies with the driver.
+ */
+#ifndef HEAPDYNO_SPAWN_H
+#define HEAPDYNO_SPAWN_H
+
+#include <sys/types.h>
+
+#include "harness/problem.h"
+
+struct child {
+    pid_t pid;
+    int fd;    /* SOCK_SEQPACKET to CELL_FD of the child */
+    int pidfd; /* readable when the child has ended */
+};
+
+/* Executes `program`, under the words of `wrap` when it is not NULL. 0 or -errno with the reason; a program
+ * that cannot be executed ends with exit code SPAWN_EXEC_FAILED. */
+int spawn_start(struct child *child, const char *program, const char *wrap, char *const *environment,
+                struct problem *p);
+#define SPAWN_EXEC_FAILED 127
+
+void spawn_kill(const struct child *child);
+
+/* Waits for the end and lets go of everything; fills the wait status. 0 or -errno. */
+int spawn_reap(struct child *child, int *wait_status);
+
+#endif

@@ -1,0 +1,298 @@
+#include "harness/sweep.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/collect.h"
+#include "harness/csv.h"
+#include "harness/manifest.h"
+#include "harness/probe.h"
+#include "harness/program.h"
+#include "harness/progress.h"
+#include "harness/units.h"
+
+struct sweep {
+    struct bench *bench;
+    const struct plan *plan;
+    struct folder folder;
+    struct run_identity run;
+    struct probes probes;
+    struct past past;
+    struct csv_file samples;
+    struct progress progress;
+    json_t *manifest;
+};
+
+/* True if the record is settled without a process: nothing to measure, or nothing that may be believed. */
+static bool settle_unrun(const struct sweep *s, struct record *r, const char *library) {
+    const struct plan_cell *cell = r->cell;
+    const struct workload *row = cell->workload->row;
+    const struct verdict *audit = &s->past.verdicts[cell->identity_idx];
+    const struct record *probe =
+        &s->probes.items[cell->allocator - s->bench->options->allocators.items].record;
+    if (cell->slots->n_threads < row->min_threads) {
+        r->status = STATUS_SKIP;
+        snprintf(r->why, sizeof r->why, "%s needs at least %u threads", row->name, row->min_threads);
+    } else if (s->bench->options->load == LOAD_PRELOAD && library == NULL) {
+        r->status = probe->status == STATUS_OK ? STATUS_SKIP : probe->status;
+        snprintf(r->why, sizeof r->why, "no library to preload: %.200s", probe->why);
+    } else if (cell->pass != PASS_AUDIT && audit->is_known && audit->status != STATUS_OK) {
+        r->status = audit->status == STATUS_SKIP ? STATUS_SKIP : STATUS_UNPROVEN;
+        snprintf(r->why, sizeof r->why, "audit: %s: %.200s", status_name(audit->status), audit->why);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static int write_row(struct sweep *s, const struct record *r, struct problem *p) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    if (out == NULL)
+        return problem_set(p, ENOMEM, "out of memory");
+    columns_write_row(out, r);
+    int err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : 0;
+    if (err == 0)
+        err = csv_append(&s->samples, text, n, p);
+    free(text);
+    return err;
+}
+
+/* 0, COLLECT_STOPPED, -errno with the reason. */
+static int run_one(struct sweep *s, size_t idx, struct problem *p) {
+    const struct plan_cell *cell = &s->plan->cells[idx];
+    const char *library =
+        probe_library(&s->probes.items[cell->allocator - s->bench->options->allocators.items]);
+    struct record r;
+    record_init(&r, &s->run, s->bench->options, cell);
+    progress_cell_starts(&s->progress, cell);
+    int err = 0;
+    if (!settle_unrun(s, &r, library))
+        err = collect_cell(s->bench, s->bench->options->load, library != NULL ? library : "", &r, p);
+    if (err == 0)
+        err = write_row(s, &r, p);
+    if (err != 0)
+        return err;
+    past_add(&s->past, s->plan, idx, r.status, r.why);
+    progress_cell_ends(&s->progress, &r);
+    return 0;
+}
+
+static int run_all(struct sweep *s, struct problem *p) {
+    int err = 0;
+    progress_start(&s->progress, stderr, s->plan, s->past.is_done);
+    for (size_t i = 0; err == 0 && i < s->plan->n_cells; i++) {
+        if (s->past.is_done[i])
+            continue;
+        err = bench_is_stopped(s->bench) ? COLLECT_STOPPED : run_one(s, i, p);
+    }
+    progress_end(&s->progress);
+    return err;
+}
+
+/* Opens samples.csv, with its header if it is new or was torn within it. */
+static int open_samples(struct sweep *s, struct problem *p) {
+    char path[PATH_MAX], *header = NULL;
+    size_t n = 0;
+    int err = folder_path(&s->folder, "samples.csv", path, p);
+    if (err == 0)
+        err = csv_open(&s->samples, path, p);
+    if (err != 0 || lseek(s->samples.fd, 0, SEEK_END) > 0)
+        return err;
+    FILE *out = open_memstream(&header, &n);
+    if (out == NULL)
+        return problem_set(p, ENOMEM, "out of memory");
+    columns_write_header(out);
+    err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : 0;
+    if (err == 0)
+        err = csv_append(&s->samples, header, n, p);
+    free(header);
+    return err;
+}
+
+/* The table and summary.csv are the scripts' work. 0, or the code the script ended with. */
+static int summarize(const struct sweep *s) {
+    char python[PATH_MAX + 32], script[PATH_MAX + 32], folder[PATH_MAX];
+    if (s->bench->root[0] == '\0') {
+        fputs("run-bench: no summary: the scripts folder is not found above this program\n", stderr);
+        return 1;
+    }
+    snprintf(python, sizeof python, "%s/scripts/python", s->bench->root);
+    snprintf(script, sizeof script, "%s/scripts/summarize.py", s->bench->root);
+    snprintf(folder, sizeof folder, "%s", s->folder.path);
+    const char *const argv[] = {python, script, folder, NULL};
+    fflush(stdout);
+    int code = program_run(argv);
+    if (code != 0)
+        fprintf(stderr, "run-bench: no summary: %s %s %s ended with %d\n", python, script, folder, code);
+    return code;
+}
+
+static void name_files(const struct sweep *s) {
+    static const char *const names[] = {"samples.csv", "summary.csv", "plan.csv", "manifest.json",
+                                        "topology.xml"};
+    printf("\nwritten:\n");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[PATH_MAX];
+        struct problem ignored;
+        if (folder_path(&s->folder, names[i], path, &ignored) == 0 && access(path, F_OK) == 0)
+            printf("  %s\n", path);
+    }
+}
+
+/* Closes the books of a run, whatever ended it, and says what there is. The exit code. */
+static int conclude(struct sweep *s, int err, struct problem *p) {
+    const struct manifest_counts counts = {s->plan->n_cells, s->past.n_ok, s->past.n_skipped,
+                                           s->past.n_failed};
+    struct problem second;
+    int close_err = csv_close(&s->samples, &second);
+    manifest_note_end(s->manifest, &counts, err == COLLECT_STOPPED);
+    int save_err = manifest_save(s->manifest, &s->folder, close_err == 0 ? &second : &(struct problem){{0}});
+    if (err >= 0 && (close_err != 0 || save_err != 0)) {
+        err = close_err != 0 ? close_err : save_err;
+        *p = second;
+    }
+    printf("%zu of %zu cells: %zu ok, %zu skipped, %zu failed\n", s->past.n_done, s->plan->n_cells,
+           s->past.n_ok, s->past.n_skipped, s->past.n_failed);
+    if (err == COLLECT_STOPPED || err < 0) {
+        printf("%s. What was measured is kept; go on with:\n  run-bench --resume %s\n",
+               err < 0 ? "Ended by an error" : "Stopped", s->folder.path);
+        return err < 0 ? EXIT_FAILED_CELL : EXIT_INTERRUPTED;
+    }
+    int summary_code = summarize(s);
+    name_files(s);
+    return s->past.n_failed > 0 || summary_code != 0 ? EXIT_FAILED_CELL : EXIT_OK;
+}
+
+static void sweep_close(struct sweep *s) {
+    struct problem ignored;
+    csv_close(&s->samples, &ignored);
+    probes_free(&s->probes);
+    past_free(&s->past);
+    json_decref(s->manifest);
+}
+
+/* 0, or the exit code. */
+static int probe(struct sweep *s, bool is_new, struct problem *p) {
+    int err = probes_make(&s->probes, s->bench, p);
+    if (err == COLLECT_STOPPED)
+        return EXIT_INTERRUPTED;
+    if (err == 0 && is_new)
+        err = probes_check_named(&s->probes, p);
+    if (err != 0)
+        return EXIT_USAGE;
+    for (size_t i = 0; i < s->probes.n; i++) {
+        const struct record *r = &s->probes.items[i].record;
+        if (r->status == STATUS_SKIP)
+            fprintf(stderr, "run-bench: %s is skipped: %s\n", r->cell->allocator->name, r->why);
+    }
+    return 0;
+}
+
+static int write_plan(const struct sweep *s, struct problem *p) {
+    char path[PATH_MAX], *text = NULL;
+    size_t n = 0;
+    int err = folder_path(&s->folder, "topology.xml", path, p);
+    if (err == 0)
+        err = topology_export(s->bench->topology, path, p);
+    if (err != 0)
+        return err;
+    FILE *out = open_memstream(&text, &n);
+    if (out == NULL)
+        return problem_set(p, ENOMEM, "out of memory");
+    plan_write_csv(out, s->plan);
+    err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : 0;
+    if (err == 0)
+        err = folder_write(&s->folder, "plan.csv", text, n, p);
+    free(text);
+    return err;
+}
+
+static void name_run(struct run_identity *run, uint64_t unix_ns) {
+    time_t seconds = (time_t)(unix_ns / UNITS_NS_PER_S);
+    struct tm utc;
+    char stamp[32];
+    gmtime_r(&seconds, &utc);
+    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &utc);
+    if (gethostname(run->host, sizeof run->host - 1) != 0)
+        snprintf(run->host, sizeof run->host, "unknown");
+    snprintf(run->run_id, sizeof run->run_id, "%s-%.20s-%d", stamp, run->host, (int)getpid());
+}
+
+static void announce(const struct sweep *s) {
+    char time[64];
+    uint64_t total_ns = 0;
+    for (size_t i = 0; i < s->plan->n_cells; i++)
+        total_ns += s->past.is_done[i] ? 0 : plan_cell_estimate_ns(&s->plan->cells[i]);
+    units_format_duration(total_ns, time, sizeof time);
+    fprintf(stderr, "run-bench: %zu cells, about %s, seed %" PRIu64 ", into %s\n",
+            s->plan->n_cells - s->past.n_done, time, s->bench->options->seed, s->folder.path);
+}
+
+int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *const *argv, struct problem *p) {
+    struct sweep s = {.bench = b, .plan = plan, .samples = {.fd = -1}};
+    uint64_t now_ns = bench_unix_now_ns();
+    int code = probe(&s, true, p);
+    if (code != 0)
+        goto out;
+    code = EXIT_USAGE;
+    if (past_make(&s.past, plan) != 0) {
+        problem_set(p, ENOMEM, "out of memory");
+        goto out;
+    }
+    if (folder_create(&s.folder, b->options->out, b->root, now_ns, p) != 0)
+        goto out;
+    name_run(&s.run, now_ns);
+    code = EXIT_FAILED_CELL;
+    if (write_plan(&s, p) != 0)
+        goto out;
+    s.manifest = manifest_new(b, &s.run, &s.probes, &s.folder, argc, argv);
+    if (s.manifest == NULL) {
+        problem_set(p, ENOMEM, "manifest.json cannot be made: out of memory");
+        goto out;
+    }
+    if (manifest_save(s.manifest, &s.folder, p) != 0 || open_samples(&s, p) != 0)
+        goto out;
+    announce(&s);
+    code = conclude(&s, run_all(&s, p), p);
+out:
+    sweep_close(&s);
+    return code;
+}
+
+int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *resumed, json_t *manifest,
+                 struct problem *p) {
+    struct sweep s = {.bench = b, .plan = plan, .folder = *resumed, .samples = {.fd = -1}};
+    s.manifest = json_incref(manifest);
+    int code = EXIT_USAGE;
+    const char *run_id = json_string_value(json_object_get(manifest, "run_id"));
+    name_run(&s.run, bench_unix_now_ns());
+    snprintf(s.run.run_id, sizeof s.run.run_id, "%s", run_id);
+    if (past_make(&s.past, plan) != 0) {
+        problem_set(p, ENOMEM, "out of memory");
+        goto out;
+    }
+    if (past_check_plan(plan, resumed, p) != 0 || manifest_note_resume(manifest, p) != 0 ||
+        past_read(&s.past, plan, resumed, p) != 0)
+        goto out;
+    if (s.past.n_torn_bytes > 0)
+        fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",
+                s.past.n_torn_bytes);
+    code = probe(&s, false, p);
+    if (code != 0)
+        goto out;
+    code = EXIT_FAILED_CELL;
+    if (manifest_save(manifest, resumed, p) != 0 || open_samples(&s, p) != 0)
+        goto out;
+    fprintf(stderr, "run-bench: %zu cells are there already\n", s.past.n_done);
+    announce(&s);
+    code = conclude(&s, run_all(&s, p), p);
+out:
+    sweep_close(&s);
+    return code;
+}

@@ -49,7 +49,9 @@ void list_write_workloads(FILE *out) {
             fprintf(out, "    threads:   at least %u\n", row->min_threads);
         if ((row->flags & WORKLOAD_REFERENCE) != 0)
             fputs("    a control: not in a sweep that names none\n", out);
-        for (const struct param *param = row->params; param != NULL && param->name != NULL; param++)
+        for (const struct preset *preset = row->presets; preset != NULL && preset->name != NULL; preset++)
+            fprintf(out, "    %s@%s: %s\n", row->name, preset->name, preset->summary);
+        for (const struct param *param = row->params; param->name != NULL; param++)
             write_param(out, row, param);
     }
 }

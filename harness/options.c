@@ -157,7 +157,8 @@ static const struct option_row {
      "NAME, NAME=PATH.so, each with an optional [VAR=VALUE;VAR2=VALUE] for its environment; "
      "may be given again (default: all that --list shows as default)",
      take_allocators},
-    {"workloads", "LIST", "Names and groups, see --list (default: core)", take_workloads},
+    {"workloads", "LIST",
+     "Names, NAME@SET for a published parameter set, and groups; see --list (default: core)", take_workloads},
     {"param", "WORKLOAD.NAME=N", "Set a parameter of a workload, see --list; may be given again", take_param},
     {"load", "MODE",
      "dlopen (default): only the workload's objects go to the allocator; preload: the whole "

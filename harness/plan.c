@@ -20,7 +20,7 @@ const char *load_name(enum allocator_load load) {
 }
 
 void plan_write_params(FILE *out, const struct workload_choice *w) {
-    for (size_t i = 0; w->row->params != NULL && w->row->params[i].name != NULL; i++)
+    for (size_t i = 0; w->row->params[i].name != NULL; i++)
         fprintf(out, "%s%s=%" PRId64, i > 0 ? ";" : "", w->row->params[i].name, w->params[i]);
 }
 

@@ -20,19 +20,28 @@ static bool is_in_group(const struct workload *row, const char *group) {
     return false;
 }
 
-static int selection_add(struct options *o, const struct workload *row, struct problem *p) {
-    for (size_t i = 0; i < o->n_workloads; i++) {
-        if (o->workloads[i].row == row)
-            return 0; /* a name and its group, or two groups, may overlap */
-    }
+/* preset NULL: the defaults. */
+static int selection_add(struct options *o, const struct workload *row, const struct preset *preset,
+                         struct problem *p) {
     struct workload_choice *grown = realloc(o->workloads, (o->n_workloads + 1) * sizeof *grown);
     if (grown == NULL)
         return problem_set(p, ENOMEM, "out of memory");
     o->workloads = grown;
-    struct workload_choice *choice = &grown[o->n_workloads++];
+    struct workload_choice *choice = &grown[o->n_workloads];
     *choice = (struct workload_choice){.row = row};
-    for (size_t i = 0; row->params != NULL && row->params[i].name != NULL; i++)
+    for (size_t i = 0; row->params[i].name != NULL; i++) {
         choice->params[i] = row->params[i].def;
+        for (size_t j = 0; preset != NULL && j < WORKLOAD_MAX_PARAMS && preset->set[j].param != NULL; j++) {
+            if (strcmp(preset->set[j].param, row->params[i].name) == 0)
+                choice->params[i] = preset->set[j].value;
+        }
+    }
+    for (size_t i = 0; i < o->n_workloads; i++) {
+        if (o->workloads[i].row == row &&
+            memcmp(o->workloads[i].params, choice->params, sizeof choice->params) == 0)
+            return 0; /* a name and its group, or two groups, may overlap */
+    }
+    o->n_workloads++;
     return 0;
 }
 
@@ -61,21 +70,41 @@ static void known_workloads(char *out, size_t out_bytes) {
     }
 }
 
+/* NAME@PRESET, at the position of the @. */
+static int select_preset(struct options *o, const char *name, const char *at, struct problem *p) {
+    char base[64], known[512] = "none";
+    snprintf(base, sizeof base, "%.*s", (int)(at - name), name);
+    const struct workload *row = workload_find(base);
+    if (row == NULL)
+        return problem_set(p, EINVAL, "unknown workload '%s' before the @", base);
+    size_t n = 0;
+    for (const struct preset *preset = row->presets; preset != NULL && preset->name != NULL; preset++) {
+        if (strcmp(preset->name, at + 1) == 0)
+            return selection_add(o, row, preset, p);
+        if (n < sizeof known)
+            n += (size_t)snprintf(known + n, sizeof known - n, "%s%s@%s", n > 0 ? ", " : "", base,
+                                  preset->name);
+    }
+    return problem_set(p, EINVAL, "%s has no parameter set '%s'; it has: %s", base, at + 1, known);
+}
+
 static int select_name(struct options *o, const char *name, struct problem *p) {
+    const char *at = strchr(name, '@');
+    if (at != NULL)
+        return select_preset(o, name, at, p);
     const struct workload *one = workload_find(name);
     if (one != NULL)
-        return selection_add(o, one, p);
-    size_t n_before = o->n_workloads;
+        return selection_add(o, one, NULL, p);
     bool is_group = false;
     for (const struct workload *const *row = workload_table; *row != NULL; row++) {
         if (!is_in_group(*row, name))
             continue;
         is_group = true;
-        int err = selection_add(o, *row, p);
+        int err = selection_add(o, *row, NULL, p);
         if (err != 0)
             return err;
     }
-    if (is_group || o->n_workloads > n_before)
+    if (is_group)
         return 0;
     char known[768];
     known_workloads(known, sizeof known);
@@ -99,32 +128,32 @@ static int select_argument(struct options *o, const char *arg, struct problem *p
 static int select_default(struct options *o, struct problem *p) {
     for (const struct workload *const *row = workload_table; *row != NULL; row++) {
         bool is_default = is_in_group(*row, DEFAULT_GROUP) && ((*row)->flags & WORKLOAD_REFERENCE) == 0;
-        int err = is_default ? selection_add(o, *row, p) : 0;
+        int err = is_default ? selection_add(o, *row, NULL, p) : 0;
         if (err != 0)
             return err;
     }
     return 0;
 }
 
-static struct workload_choice *choice_of(struct options *o, const struct workload *row) {
-    for (size_t i = 0; i < o->n_workloads; i++) {
-        if (o->workloads[i].row == row)
-            return &o->workloads[i];
-    }
-    return NULL;
-}
-
 static int unknown_param(const struct workload *row, const char *name, struct problem *p) {
     char known[512] = "none";
     size_t n = 0;
-    for (const struct param *param = row->params; param != NULL && param->name != NULL; param++) {
+    for (const struct param *param = row->params; param->name != NULL; param++) {
         if (n < sizeof known)
             n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n > 0 ? ", " : "", param->name);
     }
     return problem_set(p, EINVAL, "%s has no parameter '%s'; it has: %s", row->name, name, known);
 }
 
-/* spec is writable and is cut up: WORKLOAD.NAME=VALUE */
+static const struct param *find_param(const struct workload *row, const char *name) {
+    for (const struct param *param = row->params; param->name != NULL; param++) {
+        if (strcmp(param->name, name) == 0)
+            return param;
+    }
+    return NULL;
+}
+
+/* spec is writable and is cut up: WORKLOAD.NAME=VALUE. Holds for each parameter set of the workload. */
 static int param_apply(struct options *o, char *spec, struct problem *p) {
     char *dot = strchr(spec, '.'), *equals = strchr(spec, '=');
     if (dot == NULL || equals == NULL || dot > equals)
@@ -138,20 +167,35 @@ static int param_apply(struct options *o, char *spec, struct problem *p) {
         known_workloads(known, sizeof known);
         return problem_set(p, EINVAL, "unknown workload '%s'; workloads are %s", spec, known);
     }
-    struct workload_choice *choice = choice_of(o, row);
-    if (choice == NULL)
-        return problem_set(p, EINVAL, "%s is not among the workloads of this run", row->name);
-    for (size_t i = 0; row->params != NULL && row->params[i].name != NULL; i++) {
-        const struct param *param = &row->params[i];
-        if (strcmp(param->name, name) != 0)
-            continue;
-        if (units_parse_i64(value, param->min, param->max, &choice->params[i]) == 0)
-            return 0;
+    const struct param *param = find_param(row, name);
+    if (param == NULL)
+        return unknown_param(row, name, p);
+    int64_t number;
+    if (units_parse_i64(value, param->min, param->max, &number) != 0)
         return problem_set(
             p, EINVAL, "'%s': allowed is a whole number from %" PRId64 " to %" PRId64 "%s%s (%s)", value,
             param->min, param->max, param->unit[0] != '\0' ? " " : "", param->unit, param->help);
+    bool is_selected = false;
+    for (size_t i = 0; i < o->n_workloads; i++) {
+        if (o->workloads[i].row != row)
+            continue;
+        o->workloads[i].params[param - row->params] = number;
+        is_selected = true;
     }
-    return unknown_param(row, name, p);
+    return is_selected ? 0 : problem_set(p, EINVAL, "%s is not among the workloads of this run", row->name);
+}
+
+/* Two parameter sets of a workload may have become one by --param. */
+static int check_distinct(const struct options *o, struct problem *p) {
+    for (size_t i = 0; i < o->n_workloads; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (o->workloads[i].row == o->workloads[j].row &&
+                memcmp(o->workloads[i].params, o->workloads[j].params, sizeof o->workloads[i].params) == 0)
+                return problem_set(p, EINVAL, "%s is there twice with the same parameters after --param",
+                                   o->workloads[i].row->name);
+        }
+    }
+    return 0;
 }
 
 int selection_settle(struct options *o, struct problem *p) {
@@ -167,5 +211,5 @@ int selection_settle(struct options *o, struct problem *p) {
         if (err != 0)
             problem_prefix(p, "--param %s", o->param_args[i]);
     }
-    return err;
+    return err == 0 ? check_distinct(o, p) : err;
 }

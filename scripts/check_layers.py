@@ -1,9 +1,9 @@
-"""Checks who includes whom: the directions of dependency between the folders, and between the rooms of the arena.
+"""Checks who includes whom: directions of dependency between the folders, and between the arena's rooms.
 
 The folders' rules stand in FOLDERS below. The rooms' order is read from the block marked `rooms` in
 allocators/arena/README.md: one line a room, low to high, `room: header or source stems`; rooms on one line
 separated by `|` are equals that may not include each other.
-Exit code 0: clean; 1: each violation on a line of its own; 2: the block is missing or a file belongs to no room.
+Exit code 0: clean; 1: each violation on a line of its own; 2: the block is missing or a file has no room.
 """
 import pathlib
 import re
@@ -72,7 +72,8 @@ def room_violations(arena):
         for target in map(pathlib.PurePosixPath, includes(path)):
             other_level, other_room = levels[target.stem]
             if other_room != room and other_level >= level:
-                yield f"{path.relative_to(ROOT)} ({room}) includes {target.name} ({other_room}): not a lower room"
+                yield (f"{path.relative_to(ROOT)} ({room}) includes {target.name} ({other_room}): "
+                       "not a lower room")
 
 
 def main():

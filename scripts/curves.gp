@@ -1,0 +1,88 @@
+# One figure: a metric of summary.csv against threads. Loaded by throughput.gp and peak-rss.gp, which set `metric` and
+# `file_name`; `run` and `workload` come from the command line. Looks and texts come from summary.gp.
+if (!exists("run") || !exists("workload")) {
+  printerr "usage: gnuplot -e \"run='DIR'; workload='NAME'\" scripts/".file_name.".gp"
+  exit status 2
+}
+if (!exists("out")) { out = run.'/figures/gnuplot' }
+load run.'/summary.gp'
+if (!is_known) {
+  printerr "no values of ".metric." for workload '".workload."' in ".run."/summary.csv; there are: ".comparisons
+  exit status 2
+}
+system("mkdir -p '".out."'")
+
+csv = run.'/summary.csv'
+set datafile separator comma
+set datafile columnheaders
+set datafile missing NaN
+n_lines = |labels|
+n_threads = |thread_counts|
+x_low = thread_counts[1] / 1.12
+x_high = thread_counts[n_threads] * 1.12
+
+# Rows of other lines are missing (NaN) and do not break a line; a cell without a value (1/0) does.
+is_row(i) = strcol('comparison') eq workload && strcol('metric') eq metric && strcol('label') eq labels[i]
+has_value(i) = strlen(strcol('median')) > 0
+at(i) = is_row(i) ? column('threads') : NaN
+y(name) = strlen(strcol(name)) > 0 ? column(name) / scale : 1/0
+low(i) = strlen(strcol('ci_lo')) > 0 ? y('ci_lo') : y('min')
+high(i) = strlen(strcol('ci_hi')) > 0 ? y('ci_hi') : y('max')
+ideal(t) = ideal_per_thread * (t < ideal_up_to ? t : ideal_up_to)
+
+set lmargin at screen 0.08
+set rmargin at screen 0.76
+set bmargin at screen 0.19
+set tmargin at screen 0.85
+set label 1 heading at screen 0.02, 0.955 left noenhanced font 'DejaVu Sans Bold,14'
+set label 2 conditions at screen 0.02, 0.918 left noenhanced font ',8' textcolor rgb '#666666'
+notes = has_ideal ? caption.'; dotted: the best at one thread, scaled ideally' : caption
+set label 3 notes at screen 0.02, 0.085 left noenhanced font ',8' textcolor rgb '#666666'
+set label 4 (remark eq '' ? machine : remark) at screen 0.02, 0.053 left noenhanced font ',8' textcolor rgb '#666666'
+set label 5 (remark eq '' ? '' : machine) at screen 0.02, 0.021 left noenhanced font ',8' textcolor rgb '#666666'
+
+set border 3 linecolor rgb '#222222'
+set logscale x 2
+set xrange [x_low:x_high]
+set xtics nomirror out ()
+do for [k = 1:n_threads] { set xtics add (sprintf('%d', int(thread_counts[k])) thread_counts[k]) }
+set xlabel 'threads' offset 0, 0.5
+set ylabel y_title
+set ytics nomirror out
+set grid ytics linetype 1 linewidth 0.5 linecolor rgb '#DDDDDD'
+set yrange [y_low:y_high]
+if (is_log) {
+  set logscale y 10
+  set ytics ()
+  set mytics 1
+  do for [k = 1:|log_ticks|] { set ytics add (sprintf('%g', log_ticks[k]) log_ticks[k]) }
+}
+set key at screen 0.785, 0.85 left top Left reverse noenhanced font ',9' samplen 3 spacing 1.25 width -1
+
+if (shade_from > 0) {
+  set object 1 rectangle from first shade_from, graph 0 to first x_high, graph 1 behind \
+    fillcolor rgb '#F1EFEA' fillstyle solid noborder
+  set label 6 'oversubscribed' at graph 1, graph 1.02 right font ',8' textcolor rgb '#666666'
+}
+do for [k = 1:|limit_at|] {
+  if (limit_at[k] > 0) {
+    set arrow from first limit_at[k], graph 0 to first limit_at[k], graph 1 nohead back \
+      dashtype 3 linecolor rgb '#666666' linewidth 0.8
+    set label limit_text[k] at first limit_at[k], graph 1.02 center font ',8' textcolor rgb '#666666'
+  }
+}
+
+do for [kind in 'png svg'] {
+  if (kind eq 'png') {
+    set terminal pngcairo size 1440,870 font 'DejaVu Sans,10' fontscale 1.45 linewidth 1.6 background '#FFFFFF'
+  } else {
+    set terminal svg size 960,580 font 'DejaVu Sans,10' fontscale 1.3 linewidth 1 background '#FFFFFF'
+  }
+  set output out.'/'.file_name.'-'.workload.'.'.kind
+  plot for [i = 1:n_lines] csv using (at(i)):(low(i)):(high(i)) with filledcurves \
+         fillcolor rgb colours[i] fillstyle transparent solid 0.15 noborder notitle, \
+       has_ideal ? ideal(x) : NaN with lines dashtype 3 linewidth 1 linecolor rgb '#666666' notitle, \
+       for [i = 1:n_lines] csv using (at(i)):(y('median')) with linespoints linewidth 1.6 dashtype int(dashes[i]) \
+         pointtype int(point_types[i]) pointsize 1.4 linecolor rgb colours[i] title titles[i]
+  set output
+}

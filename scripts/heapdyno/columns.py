@@ -1,0 +1,42 @@
+"""The columns of samples.csv that the scripts read. The dictionary for people is results/columns.md."""
+
+SCHEMAS = ("1",)
+"""Values of the `schema` column that these scripts understand."""
+
+IDENTITY = ("allocator", "config", "load", "workload", "workload_version", "params", "threads", "placement",
+            "membind", "pass")
+"""What makes two rows repetitions of one cell."""
+
+COMPARISON = ("load", "workload", "workload_version", "params", "placement", "membind")
+"""What two cells must share before their allocators may be compared at a thread count."""
+
+INTEGERS = (
+    "workload_version", "threads", "pinned", "oversubscribed", "start_skew_ns", "generations", "block",
+    "slot", "repetition", "seed", "start_unix_ns", "duration_ns", "ops_target", "ops", "window_ops",
+    "window_ns", "expected_allocs", "counted_allocs", "counted_frees", "wall_ns", "user_ns", "sys_ns",
+    "run_delay_ns", "nvcsw", "nivcsw", "minflt", "majflt", "syscalls", "instructions", "cycles",
+    "cache_misses", "dtlb_misses", "peak_live_bytes", "start_rss_bytes", "peak_rss_bytes",
+    "end_rss_bytes", "retained_rss_bytes", "anon_huge_bytes", "alloc_allocated_bytes",
+    "alloc_active_bytes", "alloc_resident_bytes", "alloc_metadata_bytes", "lat_p50_ns", "lat_p90_ns",
+    "lat_p99_ns", "lat_p999_ns", "lat_max_ns", "min_thread_ops", "max_thread_ops")
+FRACTIONS = ("on_node_fraction", "ops_per_s", "remote_free_fraction", "fragmentation", "shared_line_fraction")
+NUMBERS = INTEGERS + FRACTIONS
+
+REQUIRED = ("schema", "run_id", "cell_id", "host") + IDENTITY + (
+    "library_sha256", "oversubscribed", "repetition", "duration_ns", "ops_target", "ops_per_s",
+    "peak_rss_bytes", "retained_rss_bytes", "status", "why")
+"""A samples.csv without one of these is refused."""
+
+POSITION = ("threads", "repetition")
+"""Numbers without which a row has no place in any table: never empty."""
+
+STATUSES = ("ok", "contaminated", "skip", "crash", "timeout", "oom", "badbind", "unproven")
+
+REFERENCES = ("null", "floor")
+"""Allocators that show a bound (the speed of light, the bare loop) and take no part in a comparison."""
+
+
+def label(allocator, config):
+    """The name in tables and figures, in the syntax of --allocators: `arena`,
+    `arena[MALLOC_CONF=tcache:false]`."""
+    return f"{allocator}[{config}]" if config else allocator

@@ -1,0 +1,160 @@
+"""Draws pictures with matplotlib."""
+import math
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+# Text stays text, and the same data give the same bytes.
+matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "heapdyno", "font.family": "DejaVu Sans",
+                            "font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.lines import Line2D  # noqa: E402
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator  # noqa: E402
+
+from heapdyno.style import looks as ordered_looks, short_names  # noqa: E402
+
+INK = "#222222"
+FAINT = "#666666"
+SHADE = "#F1EFEA"
+DPI = 150
+
+
+def draw_picture(p):
+    """A matplotlib Figure of one picture, with the names of the lines at their right ends."""
+    figure = Figure(figsize=(9.6, 5.8))
+    axes = figure.add_axes((0.08, 0.19, 0.70, 0.66))
+    _draw_axes(axes, p)
+    axes.set_xlabel("threads")
+    axes.set_ylabel(p.style.axis + (" (log scale)" if p.is_log else ""))
+    _label_lines(axes, p)
+    _mark_limits(axes, p, with_text=True)
+    figure.text(0.02, 0.955, f"{p.comparison}: {p.style.title}", fontsize=14, weight="bold", color=INK)
+    figure.text(0.02, 0.918, _shortened(p.conditions, 130), fontsize=8, color=FAINT)
+    notes = [p.caption + ("; dotted: the best at one thread, scaled ideally" if p.ideal else "")]
+    if p.remark:
+        notes.append(_shortened(p.remark, 130))
+    notes.append(p.machine)
+    for i, note in enumerate(notes):
+        figure.text(0.02, 0.078 - 0.028 * i, note, fontsize=8, color=FAINT)
+    return figure
+
+
+def draw_overview(pictures):
+    """A Figure with one small picture a comparison and one legend for all."""
+    n_columns = 2 if len(pictures) <= 4 else 3
+    n_rows = math.ceil(len(pictures) / n_columns)
+    height = 1.7 + 2.9 * n_rows
+    figure = Figure(figsize=(10.5, height))
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    figure.subplots_adjust(left=0.07, right=0.98, top=1 - 0.85 / height, bottom=1.3 / height,
+                           hspace=0.42, wspace=0.22)
+    for axes, p in zip(grid.flat, pictures):
+        _draw_axes(axes, p)
+        _mark_limits(axes, p, with_text=False)
+        axes.set_title(p.comparison + (" (log)" if p.is_log else ""), loc="left", fontsize=10)
+        axes.tick_params(labelsize=8)
+    for axes in list(grid.flat)[len(pictures):]:
+        axes.set_visible(False)
+    looks = {line.label: line.look for p in pictures for line in p.lines}
+    names = short_names(ordered_looks(looks))
+    handles = [Line2D([], [], label=name, **_line_style(looks[label])) for label, name in names.items()]
+    figure.legend(handles=handles, loc="lower center", ncol=math.ceil(len(handles) / 2), frameon=False,
+                  fontsize=8.5, bbox_to_anchor=(0.5, 0.36 / height))
+    style = pictures[0].style
+    figure.text(0.02, 1 - 0.36 / height, f"{style.title}: {style.axis}, against threads", fontsize=13,
+                weight="bold", color=INK)
+    figure.text(0.02, 0.24 / height, pictures[0].caption + "; shaded: more threads than processing units; "
+                "references beyond a linear scale are cut off", fontsize=8,
+                color=FAINT)
+    figure.text(0.02, 0.08 / height, pictures[0].machine, fontsize=8, color=FAINT)
+    return figure
+
+
+def save(figure, stem):
+    """Writes stem.png and stem.svg; returns their paths."""
+    paths = [stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg")]
+    figure.savefig(paths[0], dpi=DPI, facecolor="white", metadata={"Software": None})
+    figure.savefig(paths[1], facecolor="white", metadata={"Date": None})
+    return paths
+
+
+def _line_style(look):
+    return {"color": look.colour, "marker": look.marker, "markersize": 5, "linewidth": 1.6,
+            "linestyle": "--" if look.is_reference else "-",
+            "markerfacecolor": look.colour if look.is_filled else "white"}
+
+
+def _draw_axes(axes, p):
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(p.threads[0] / 1.12, p.threads[-1] * 1.12)
+    axes.xaxis.set_major_locator(FixedLocator(p.threads))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: f"{t:.0f}"))
+    if p.is_log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(FixedLocator(p.y_ticks))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.set_ylim(*p.y_limits)
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    if p.shade_from is not None:
+        axes.axvspan(p.shade_from, axes.get_xlim()[1], color=SHADE, linewidth=0, zorder=0,
+                     gid="oversubscribed")
+    if p.ideal:
+        per_thread, up_to = p.ideal
+        x = np.geomspace(p.threads[0], p.threads[-1], 200)
+        axes.plot(x, per_thread * np.minimum(x, up_to), color=FAINT, linewidth=1, linestyle=":", zorder=1,
+                  gid="ideal")
+    for line in p.lines:
+        axes.fill_between(p.threads, line.lows, line.highs, color=line.look.colour, alpha=0.15, linewidth=0,
+                          zorder=2)
+        axes.plot(p.threads, line.values, gid=f"line-{line.label}", zorder=2 if line.look.is_reference else 3,
+                  **_line_style(line.look))
+
+
+def _mark_limits(axes, p, with_text):
+    for threads, text in p.limits:
+        axes.axvline(threads, color=FAINT, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        if with_text:
+            axes.text(threads, 1.01, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
+                      fontsize=8, color=FAINT)
+    if with_text and p.shade_from is not None:
+        right = axes.get_xlim()[1]
+        axes.text(right, 1.01, "oversubscribed", transform=axes.get_xaxis_transform(), ha="right",
+                  va="bottom", fontsize=8, color=FAINT)
+
+
+def _label_lines(axes, p):
+    """Names right of the axes, in the order of the lines' ends, moved apart where they would overlap."""
+    ends = []
+    for line in p.lines:
+        i = max(k for k, v in enumerate(line.values) if v == v)
+        _, y = axes.transAxes.inverted().transform(axes.transData.transform((p.threads[i], line.values[i])))
+        ends.append(min(max(y, 0), 1))
+    places = spread(ends, 0.052)
+    for line, end, place in zip(p.lines, ends, places):
+        options = {"transform": axes.transAxes, "clip_on": False}
+        axes.add_line(Line2D([1.0, 1.025], [end, place], color=line.look.colour, linewidth=0.6, **options))
+        axes.add_line(Line2D([1.035], [place], **_line_style(line.look), **options))
+        axes.text(1.05, place, line.title, transform=axes.transAxes, va="center", fontsize=9, color=INK)
+
+
+def spread(wanted, gap):
+    """Positions in [0, 1], falling, at least `gap` apart and otherwise as near as can be to the wanted ones
+    (falling): least squares under the order, by pooling adjacent violators (Ayer et al. 1955)."""
+    pools = []  # (sum, count) of w + i * gap, which must not rise
+    for i, w in enumerate(wanted):
+        pools.append((w + i * gap, 1))
+        while len(pools) > 1 and pools[-2][0] / pools[-2][1] < pools[-1][0] / pools[-1][1]:
+            total, count = pools.pop()
+            pools[-1] = (pools[-1][0] + total, pools[-1][1] + count)
+    levels = [total / count for total, count in pools for _ in range(count)]
+    lowest = (len(levels) - 1) * gap
+    return [min(max(level, lowest), 1.0) - i * gap for i, level in enumerate(levels)]
+
+
+def _shortened(text, n):
+    return text if len(text) <= n else text[:n - 3] + "..."

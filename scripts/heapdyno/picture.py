@@ -1,0 +1,196 @@
+"""What a figure shows, decided once for matplotlib and gnuplot alike: lines and their order, axes, shading,
+marks.
+
+A picture is one metric of one comparison against the number of threads. Knows nothing of how it is drawn.
+"""
+import math
+from dataclasses import dataclass
+
+from heapdyno import style
+from heapdyno.table import MIB, bounds, status_text
+
+LOG_FROM = 8.0
+"""Spread (largest over smallest median) from which a linear axis would flatten the small lines to one."""
+
+OFF_SCALE_FROM = 2.0
+"""A reference line is cut off a linear axis where it is this many times higher than all that compete."""
+
+
+@dataclass(frozen=True)
+class MetricStyle:
+    file_name: str
+    title: str
+    axis: str
+    scale: float
+    has_ideal: bool
+
+
+METRICS = {
+    "ops_per_s": MetricStyle("throughput", "throughput", "million operations per second", 1e6, True),
+    "peak_rss_bytes": MetricStyle("peak-rss", "peak RSS at a fixed number of operations", "peak RSS, MiB",
+                                  MIB, False),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One allocator: a value (NaN = none) with its bounds for each of the picture's thread counts."""
+    label: str
+    title: str       # label, and where the line ends early or leaves the scale, that
+    look: style.Look
+    values: tuple
+    lows: tuple
+    highs: tuple
+
+
+@dataclass(frozen=True)
+class Picture:
+    comparison: str
+    metric: str
+    style: MetricStyle
+    conditions: str
+    threads: tuple
+    lines: tuple          # from the highest to the lowest at the right end
+    is_log: bool
+    y_limits: tuple
+    y_ticks: tuple        # of a log axis; empty: the renderer's own
+    ideal: tuple          # (y at one thread, threads up to which it rises in proportion), or empty
+    shade_from: float | None
+    limits: tuple         # (threads, text) of the machine
+    remark: str           # what failed or was not measured, and shortened names, in words
+    caption: str
+    machine: str
+
+
+def picture(run, summary, comparison, metric):
+    """The Picture of that part of the summary; None when there is no value in it."""
+    cells = summary[(summary["comparison"] == comparison) & (summary["metric"] == metric)]
+    if not (cells["n"] > 0).any():
+        return None
+    metric_style = METRICS[metric]
+    rows = {(r["label"], r["threads"]): r for r in cells.to_dict("records")}
+    threads = tuple(sorted(cells["threads"].unique()))
+    looks = style.looks(cells["label"])
+    names = style.short_names(looks)
+    lines = [_line(label, names[label], look, rows, threads, metric_style.scale)
+             for label, look in looks.items()]
+    lines = [line for line in lines if any(v == v for v in line.values)]
+    ideal = _ideal(lines, threads, run.topology) if metric_style.has_ideal else ()
+    is_log, y_limits = _y_axis(lines, ideal[0] * min(ideal[1], threads[-1]) if ideal else 0)
+    lines = [_titled(line, threads, y_limits) for line in lines]
+    first = cells.iloc[0]
+    return Picture(
+        comparison, metric, metric_style,
+        "  ".join(p for p in (first["params"].replace(";", " "), first["load"], first["placement"]) if p),
+        threads, tuple(sorted(lines, key=lambda line: -_last(line)[1])), is_log, y_limits,
+        _log_ticks(*y_limits) if is_log else (), ideal,
+        _shade_from(cells), _limits(run.topology, first["placement"], threads),
+        _remark(cells, names, threads),
+        _caption(cells), f"{run.host}" + (f": {run.topology.describe()}" if run.topology else "")
+        + f"   run {run.run_id}")
+
+
+def _line(label, name, look, rows, threads, scale):
+    values, lows, highs = [], [], []
+    for t in threads:
+        row = rows.get((label, t))
+        value = row["median"] / scale if row is not None and row["n"] else math.nan
+        limits = bounds(row) if value == value else None
+        values.append(value)
+        lows.append(limits[0] / scale if limits else value)
+        highs.append(limits[1] / scale if limits else value)
+    return Line(label, name, look, tuple(values), tuple(lows), tuple(highs))
+
+
+def _last(line):
+    """(position, value) of the last measured point."""
+    return [(i, v) for i, v in enumerate(line.values) if v == v][-1]
+
+
+def _titled(line, threads, y_limits):
+    title = line.title
+    i, value = _last(line)
+    if i < len(threads) - 1:
+        title += f" (to {threads[i]:.0f})"
+    elif value > y_limits[1]:
+        title += f" (off scale: {value:.3g})"
+    return Line(line.label, title, line.look, line.values, line.lows, line.highs)
+
+
+def _ideal(lines, threads, topology):
+    """The best one-thread median, and the number of processing units that it is multiplied by at most."""
+    firsts = [line.values[0] for line in lines if not line.look.is_reference]
+    singles = [v for v in firsts if v == v]
+    if threads[0] != 1 or not singles or topology is None:
+        return ()
+    return max(singles), topology.n_pus
+
+
+def _y_axis(lines, ideal_top):
+    """(is_log, (low, high)). Linear axes begin at zero and leave out what is far above all that compete."""
+    competing = [line for line in lines if not line.look.is_reference] or lines
+    medians = [v for line in competing for v in line.values if v == v]
+    if min(medians) > 0 and max(medians) / min(medians) > LOG_FROM:
+        lows = [v for line in lines for v in line.lows if v > 0]
+        highs = [v for line in lines for v in line.highs if v == v]
+        return True, (min(lows) / 1.3, max(highs + [ideal_top]) * 1.3)
+    highest = max(v for line in competing for v in line.highs if v == v)
+    tops = [max(v for v in line.highs if v == v) for line in lines if line.look.is_reference]
+    for top in tops + [ideal_top]:
+        if top < OFF_SCALE_FROM * max(medians):
+            highest = max(highest, top)
+    return False, (0, highest * 1.06 or 1)
+
+
+def _log_ticks(low, high):
+    """1, 2, 5, 10, ... or, over more than three decades, powers of ten, between the limits."""
+    steps = (1, 2, 5) if high / low < 1000 else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return tuple(t for e in decades for t in (m * 10.0 ** e for m in steps) if low <= t <= high)
+
+
+def _shade_from(cells):
+    """Where the oversubscribed part begins: between the last thread count that fits and the first that does
+    not."""
+    over = cells[cells["oversubscribed"] == 1]["threads"]
+    if over.empty:
+        return None
+    fits = cells[(cells["oversubscribed"] != 1) & (cells["threads"] < over.min())]["threads"]
+    return math.sqrt(over.min() * fits.max()) if len(fits) else over.min() / 2 ** 0.25
+
+
+def _limits(topology, placement, threads):
+    if topology is None or placement == "none":
+        return ()
+    return tuple((t, text) for t, text in topology.limits(placement) if threads[0] <= t <= threads[-1])
+
+
+def _remark(cells, names, threads):
+    """`no value: scudo at 64 (timeout), mine at 32,64 (not measured); arena[1] = arena[...]`"""
+    gaps = {}
+    for label, name in names.items():
+        rows = {r["threads"]: r for r in cells[cells["label"] == label].to_dict("records")}
+        for t in threads:
+            if t not in rows:
+                gaps.setdefault((name, "not measured"), []).append(t)
+            elif rows[t]["n"] == 0:
+                gaps.setdefault((name, status_text(rows[t])), []).append(t)
+    gaps = ", ".join(f"{name} at {','.join(f'{t:.0f}' for t in at)} ({why})"
+                     for (name, why), at in gaps.items())
+    numbered = [text for text in style.explain_names(names) if "]" in text.partition(" ")[0]]
+    return "; ".join(([f"no value: {gaps}"] if gaps else []) + numbered)
+
+
+def _caption(cells):
+    n = cells.loc[cells["n"] > 0, "n"]
+    count = f"{n.min():.0f}" if n.min() == n.max() else f"{n.min():.0f} to {n.max():.0f}"
+    if n.max() == 1:
+        return "single values, n = 1: no noise known"
+    has_ci = cells.loc[cells["n"] > 0, "ci_lo"].notna()
+    if has_ci.all():
+        band = "95 % confidence interval of the median"
+    elif has_ci.any():
+        band = "95 % confidence interval, lowest to highest where n < 6"
+    else:
+        band = "lowest to highest"
+    return f"median of n = {count} processes; band: {band}"

@@ -1,0 +1,114 @@
+"""Reduces the rows of a run to one row a cell and metric: what the table and the figures show, and gnuplot
+reads."""
+import pandas as pd
+
+from heapdyno import columns
+from heapdyno.run import RunWarning
+from heapdyno.stats import median_interval
+
+METRICS = {"ops_per_s": "timed", "peak_rss_bytes": "audit", "retained_rss_bytes": "audit"}
+"""Metric (a column of samples.csv) and the one pass it is taken from. Memory is compared at a fixed number of
+operations only: in a run that ends by the clock, a slow allocator allocates less."""
+
+COLUMNS = ("comparison", "label") + columns.IDENTITY + (
+    "oversubscribed", "ops_target", "metric", "n", "median", "ci_lo", "ci_hi", "min", "max", "n_unmeasured",
+    "n_failed", "statuses")
+
+
+def summarize(run):
+    """The summary of a Run as a DataFrame with COLUMNS, in the order of reading. Appends to run.warnings.
+
+    n counts the ok rows with a value, n_unmeasured ok rows without one, n_failed all others, which
+    `statuses` names (`crash:2;timeout:1`). Without a value the numbers are NaN.
+    """
+    samples = run.samples
+    comparisons = name_comparisons(samples)
+    rows = []
+    for metric, metric_pass in METRICS.items():
+        of_pass = samples[samples["pass"] == metric_pass]
+        for identity, cell in of_pass.groupby(list(columns.IDENTITY), sort=False):
+            row = dict(zip(columns.IDENTITY, identity))
+            row["comparison"] = comparisons[tuple(row[c] for c in columns.COMPARISON)]
+            row["label"] = columns.label(row["allocator"], row["config"])
+            row["oversubscribed"] = cell["oversubscribed"].max()
+            row["ops_target"] = cell["ops_target"].iloc[0] if cell["ops_target"].nunique() == 1 else None
+            row["metric"] = metric
+            row.update(_reduce(cell, metric))
+            rows.append(row)
+    summary = pd.DataFrame(rows, columns=COLUMNS)
+    _check_fixed_ops(run, summary)
+    return summary.sort_values(["comparison", "metric", "label", "threads"], kind="stable", ignore_index=True)
+
+
+def _reduce(cell, metric):
+    ok = cell[cell["status"] == "ok"]
+    values = ok[metric].dropna()
+    failed = cell.loc[cell["status"] != "ok", "status"].value_counts().sort_index()
+    row = {"n": len(values), "n_unmeasured": len(ok) - len(values), "n_failed": int(failed.sum()),
+           "statuses": ";".join(f"{status}:{count}" for status, count in failed.items())}
+    if len(values):
+        row["median"], row["ci_lo"], row["ci_hi"] = median_interval(values)
+        row["min"], row["max"] = values.min(), values.max()
+    return row
+
+
+def name_comparisons(samples):
+    """A short name for each comparison (the tuple of columns.COMPARISON) in the run: the workload, and
+    whatever else is needed to tell it from the others of that workload. Also the FILE names of figures."""
+    keys = samples[list(columns.COMPARISON)].drop_duplicates()
+    names = {}
+    for workload, of_workload in keys.groupby("workload", sort=False):
+        varying = [c for c in columns.COMPARISON if of_workload[c].nunique(dropna=False) > 1]
+        for key in of_workload.itertuples(index=False):
+            parts = [_describe(c, getattr(key, c), of_workload[c]) for c in varying]
+            names[tuple(key)] = "-".join([workload] + [p for p in parts if p])
+    return _make_unique(names)
+
+
+def _describe(column, value, values):
+    """What of `value` tells it from the other values of that column, fit for a file name."""
+    if column == "workload_version":
+        return f"v{value:g}"
+    if column == "params":
+        common = set.intersection(*(set(v.split(";")) for v in values))
+        value = ",".join(p for p in value.split(";") if p not in common)
+    return "".join(c if c.isalnum() or c in "=,._" else "_" for c in str(value))
+
+
+def _make_unique(names):
+    taken = {}
+    for key, name in names.items():
+        taken[name] = taken.get(name, 0) + 1
+        names[key] = name if taken[name] == 1 else f"{name}-{taken[name]}"
+    return names
+
+
+def has_equal_ops(cells):
+    """Whether the cells (rows of a summary) all did the same known number of operations, so that memory
+    compares."""
+    return cells["ops_target"].notna().all() and cells["ops_target"].nunique() == 1
+
+
+def _check_fixed_ops(run, summary):
+    measured = summary[(summary["metric"] == "peak_rss_bytes") & (summary["n"] > 0)]
+    for (comparison, threads), cells in measured.groupby(["comparison", "threads"], sort=False):
+        if not has_equal_ops(cells):
+            run.warnings.append(RunWarning(
+                "unequal-ops", f"{comparison} at {threads:.0f} threads: the audit passes did not all do the "
+                "same number of operations; their memory does not compare"))
+
+
+def write_summary(summary, path):
+    """Writes summary.csv: as samples.csv, empty = not measured, dot decimals, LF."""
+    table = summary.copy()
+    for column in ("workload_version", "threads", "oversubscribed", "ops_target"):
+        table[column] = table[column].map(lambda v: f"{v:.0f}" if v == v else "")
+    table.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
+
+
+def read_summary(path):
+    """The DataFrame that write_summary wrote."""
+    texts = {"comparison", "label", "metric", "statuses"} | set(columns.IDENTITY) - set(columns.NUMBERS)
+    table = pd.read_csv(path, dtype={c: str for c in texts}, keep_default_na=False,
+                        na_values={c: [""] for c in COLUMNS if c not in texts})
+    return table[list(COLUMNS)]

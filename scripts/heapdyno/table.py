@@ -1,0 +1,221 @@
+"""The end table for people: throughput and peak RSS by allocator and thread count."""
+import math
+import textwrap
+
+import pandas as pd
+
+from heapdyno import style
+from heapdyno.summary import has_equal_ops
+
+WIDTH = 100
+MIB = 1024 * 1024
+
+TABLES = {
+    "ops_per_s": ("throughput, million operations per second (more is better)", 1e6, max),
+    "peak_rss_bytes": ("peak RSS, MiB after a fixed number of operations (less is better)", MIB, min),
+}
+
+
+def three_digits(value):
+    """The value with three significant digits and no exponent: 0.0123, 1.23, 12.3, 123, 1230."""
+    if value == 0:
+        return "0"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    decimals = 2 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:.{max(decimals, 0)}f}"
+
+
+def bounds(row):
+    """The interval of a summary row that says how well its median is known: the confidence interval, or the
+    range where n is too small for one, or None where there is no second value."""
+    if not pd.isna(row["ci_lo"]):
+        return row["ci_lo"], row["ci_hi"]
+    return (row["min"], row["max"]) if row["n"] > 1 else None
+
+
+def find_best(cells, better):
+    """The summary row with the best median among the cells that may win: no reference, nothing failed."""
+    eligible = [r for r in cells if r["n"] > 0 and r["n_failed"] == 0 and not style.is_reference(r["label"])]
+    if len(eligible) < 2:
+        return None
+    return better(eligible, key=lambda r: r["median"])
+
+
+def mark(row, best):
+    """`*` for the best, `~` where the interval overlaps that of the best, so that this run cannot tell them
+    apart."""
+    if best is None or row["n"] == 0 or style.is_reference(row["label"]):
+        return " "
+    if row["label"] == best["label"]:
+        return "*"
+    mine, its = bounds(row), bounds(best)
+    if mine and its and mine[0] <= its[1] and its[0] <= mine[1]:
+        return "~"
+    return " "
+
+
+def cell_text(row, best, scale):
+    """One cell of the table: value, mark, noise; or why there is no value."""
+    if row["n"] == 0:
+        return status_text(row)
+    text = three_digits(row["median"] / scale) + mark(row, best)
+    limits = bounds(row)
+    if limits and row["median"] > 0:
+        text += f"±{(limits[1] - limits[0]) / 2 / row['median'] * 100:.0f}%"
+    return text + ("!" if row["n_failed"] else "")
+
+
+def status_text(row):
+    """The most frequent failure of a cell without a value."""
+    if not row["statuses"]:
+        return "none"
+    counts = [part.split(":") for part in row["statuses"].split(";")]
+    return max(counts, key=lambda c: int(c[1]))[0]
+
+
+def format_run(run, summary):
+    """The whole text: a head, a table a comparison and metric, failures with their reasons, and what the
+    marks mean."""
+    lines = [f"run {run.run_id} on {run.host}"
+             + (f" ({run.topology.describe()})" if run.topology else "")]
+    n_rows = len(run.samples.drop_duplicates(["cell_id", "repetition"]))
+    if run.n_planned is not None and n_rows < run.n_planned:
+        lines.append(f"INCOMPLETE: {n_rows} of {run.n_planned} planned processes were measured")
+    for comparison in summary["comparison"].unique():
+        for metric in TABLES:
+            of_table = summary[(summary["comparison"] == comparison) & (summary["metric"] == metric)]
+            if len(of_table):
+                lines += [""] + format_table(of_table, metric)
+    failures = format_failures(run.samples)
+    lines += [""] + failures if failures else []
+    lines += ["", "how to read this:"] + format_legend(run, summary)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def format_table(of_table, metric):
+    """The lines of one table, broken into blocks of thread counts where it is wider than WIDTH."""
+    title, scale, better = TABLES[metric]
+    first = of_table.iloc[0]
+    rows = {(r["label"], r["threads"]): r for r in of_table.to_dict("records")}
+    labels = list(style.looks(of_table["label"]))
+    columns = [_format_column(rows, labels, threads, metric, scale, better)
+               for threads in sorted(of_table["threads"].unique())]
+    conditions = " ".join(first[c] for c in ("params", "load", "placement", "membind") if first[c])
+    lines = [f"{first['comparison']}: {title}"] + _wrap(conditions, "  ")
+    names = ["threads"] + list(style.short_names(labels).values())
+    width = max(map(len, names))
+    while columns:
+        block = _take_block(columns, WIDTH - width)
+        lines += [names[i].ljust(width) + "".join(c[i] for c in block) for i in range(len(names))]
+        columns = columns[len(block):]
+    return lines
+
+
+def _format_column(rows, labels, threads, metric, scale, better):
+    """Head and cells of one thread count, padded to one width with a gap before."""
+    cells = [rows.get((label, threads)) for label in labels]
+    present = [c for c in cells if c is not None]
+    best = find_best(present, better)
+    measured = pd.DataFrame([c for c in present if c["n"] > 0] or present)
+    if metric == "peak_rss_bytes" and not has_equal_ops(measured):
+        best = None
+    is_over = any(c["oversubscribed"] == 1 for c in present)
+    texts = [f"{threads:.0f}" + ("+" if is_over else " ")]
+    texts += ["-" if c is None else cell_text(c, best, scale) for c in cells]
+    return _align(texts)
+
+
+def _align(texts):
+    """Numbers under one another: right-aligned up to the mark, noise left-aligned after it."""
+    heads, tails = [], []
+    for text in texts:
+        cut = next((i for i, c in enumerate(text) if c in " *~+" and i > 0), None)
+        heads.append(text[:cut + 1] if cut is not None else text + " ")
+        tails.append(text[cut + 1:] if cut is not None else "")
+    is_word = [not h[0].isdigit() for h in heads]
+    head_width = max((len(h) for h, w in zip(heads, is_word) if not w), default=0)
+    tail_width = max(map(len, tails))
+    width = max([head_width + tail_width] + [len(h) for h, w in zip(heads, is_word) if w])
+    out = []
+    for head, tail, word in zip(heads, tails, is_word):
+        body = head.rjust(width) if word else (head.rjust(width - tail_width) + tail.ljust(tail_width))
+        out.append("  " + body)
+    return out
+
+
+def _take_block(columns, room):
+    n, used = 0, 0
+    while n < len(columns) and (n == 0 or used + len(columns[n][0]) <= room):
+        used += len(columns[n][0])
+        n += 1
+    return columns[:n]
+
+
+def _wrap(text, indent):
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def format_failures(samples):
+    """A line for each allocator and status that is not ok: how often, where, and the reason first given."""
+    bad = samples[samples["status"] != "ok"]
+    lines = []
+    for (allocator, config, status), rows in bad.groupby(["allocator", "config", "status"], sort=True):
+        where = ", ".join(f"{w} at {_numbers(r['threads'])} threads" for w, r in rows.groupby("workload"))
+        reason = next((f": {why}" for why in rows["why"] if why), "")
+        name = f"{allocator}[{config}]" if config else allocator
+        lines += _wrap(f"{name} {status} {len(rows)}x ({where}){reason}", "  ")
+    return ["not ok, and in no number above:"] + lines if lines else []
+
+
+def _numbers(threads):
+    return ",".join(f"{t:.0f}" for t in sorted(threads.unique()))
+
+
+def format_legend(run, summary):
+    """What the marks of the tables mean, and n; only marks that can occur."""
+    shown = summary[summary["metric"].isin(TABLES) & (summary["n"] > 0)]
+    lines = []
+    for metric, (title, _, _) in TABLES.items():
+        n = shown.loc[shown["metric"] == metric, "n"]
+        if len(n):
+            name = title.partition(",")[0]
+            lines.append(f"{name}: median of n = {_span(n)} processes; {_noise(shown, metric)}")
+    lines.append("* best median; ~ its interval overlaps that of the best: this run cannot tell them apart")
+    if (shown["n_failed"] > 0).any():
+        lines.append("! some repetitions failed: the number stands for the others only and is never best")
+    if (summary["n_unmeasured"] > 0).any():
+        lines.append("none: the threads never all ran together, so there is no rate")
+    if has_gaps(summary[summary["metric"].isin(TABLES)]):
+        lines.append("- not measured")
+    if (summary["oversubscribed"] == 1).any():
+        pus = f" ({run.topology.n_pus})" if run.topology else ""
+        lines.append(f"+ oversubscribed: more threads than processing units{pus}; tells of scheduling "
+                     "as much as of the allocator")
+    if summary["label"].map(style.is_reference).any():
+        lines.append("null and floor are references (a speed of light that shares nothing), never best")
+    lines += style.explain_names(style.short_names(style.looks(summary["label"])))
+    return [line for text in lines for line in _wrap(text, "  ")]
+
+
+def has_gaps(summary):
+    """Whether an allocator of some table has no row for one of that table's thread counts."""
+    tables = summary.groupby(["comparison", "metric"])
+    return any(len(t) < t["label"].nunique() * t["threads"].nunique() for _, t in tables)
+
+
+def _span(n):
+    return f"{n.min():.0f}" if n.min() == n.max() else f"{n.min():.0f} to {n.max():.0f}"
+
+
+def _noise(shown, metric):
+    """What ± stands for in the cells of that metric."""
+    of_metric = shown[shown["metric"] == metric]
+    has_ci = of_metric["ci_lo"].notna()
+    if (of_metric["n"] <= 1).all():
+        return "one value has no noise to show"
+    if has_ci.all():
+        return "± half the 95 % confidence interval of the median"
+    if not has_ci.any():
+        return "± half the range (n < 6 gives no 95 % interval)"
+    return "± half the 95 % confidence interval, or half the range where n < 6"

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Draws throughput and peak RSS of every workload of a run with gnuplot, into RUN/figures/gnuplot.
+#
+#   scripts/plot-gnuplot.sh RUN      RUN/summary.csv is written anew first
+set -eu
+if [ $# -ne 1 ] || [ ! -d "$1" ]; then
+  echo "usage: plot-gnuplot.sh RUN (a run folder under results/)" >&2
+  exit 2
+fi
+here=$(dirname "$(readlink -f "$0")")
+"$here/python" "$here/summarize.py" --quiet "$1"
+# The pictures there are: one line `workload metric` each; names of comparisons hold no blanks.
+sed -n "s/^if (workload eq '\(.*\)' && metric eq '\(.*\)') {\$/\1 \2/p" "$1/summary.gp" |
+  while read -r workload metric; do
+    case $metric in
+      ops_per_s) script=throughput ;;
+      *) script=peak-rss ;;
+    esac
+    gnuplot -e "run='$1'; workload='$workload'" "$here/$script.gp"
+    echo "$1/figures/gnuplot/$script-$workload.png"
+    echo "$1/figures/gnuplot/$script-$workload.svg"
+  done

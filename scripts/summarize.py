@@ -1,0 +1,30 @@
+"""Writes RUN/summary.csv, and RUN/summary.gp for gnuplot, and prints throughput and peak RSS as tables.
+
+Exit codes: 0, or 2 when the run cannot be read (the message names the file). Warnings go to stderr.
+"""
+import argparse
+from pathlib import Path
+
+from heapdyno.gnuplot import write_settings
+from heapdyno.run import main_guard, print_warnings, read_run
+from heapdyno.summary import summarize, write_summary
+from heapdyno.table import format_run
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(prog="summarize.py", description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="a run folder: results/...")
+    parser.add_argument("--quiet", action="store_true", help="write the files, print no table")
+    args = parser.parse_args(argv)
+    run = read_run(args.run)
+    summary = summarize(run)
+    print_warnings("summarize", run.warnings)
+    write_summary(summary, args.run / "summary.csv")
+    write_settings(run, summary, args.run / "summary.gp")
+    if not args.quiet:
+        print(format_run(run, summary))
+    return 0
+
+
+if __name__ == "__main__":
+    main_guard("summarize", main)

@@ -11,6 +11,14 @@ uint64_t cell_ops_total(const struct cell *c) {
     return total;
 }
 
+uint64_t cell_ops_budget(const struct cell *c) {
+    uint64_t total = 0;
+    for (unsigned i = 0; i < c->n_threads; i++)
+        if (__builtin_add_overflow(total, c->workers[i].ops_budget, &total))
+            return UINT64_MAX;
+    return total;
+}
+
 /* Each slot sleeps on a word of its own, so that a turn wakes one thread and not all of them: with 64 threads
  * on 2 processors waking all would cost 63 useless switches a turn. */
 static void turn_wait(struct worker *w) {

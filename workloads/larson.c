@@ -165,12 +165,13 @@ static int larson_verify(struct cell *c) {
 }
 
 static void larson_teardown(struct cell *c) {
-    uint64_t n_blocks = c->n_threads * (uint64_t)c->params[CHUNKS];
-    for (uint64_t i = 0; i < n_blocks; i++) {
-        struct larson_entry *entry = larson_entry_at(c, i);
-        if (entry->block)
-            c->heap->free(entry->block);
-        entry->block = NULL;
+    for (unsigned i = 0; i < c->n_threads; i++) {
+        struct larson_slot *slot = c->workers[i].state;
+        for (int64_t k = 0; slot && slot->entries && k < c->params[CHUNKS]; k++) {
+            if (slot->entries[k].block)
+                c->heap->free(slot->entries[k].block);
+            slot->entries[k].block = NULL;
+        }
     }
 }
 

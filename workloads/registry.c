@@ -8,11 +8,18 @@
 
 #include "workloads/workload.h"
 
-extern const struct workload workload_malloc_test, workload_larson;
+extern const struct workload workload_malloc_test, workload_larson, workload_false_sharing_active,
+    workload_false_sharing_passive, workload_false_sharing_separate, workload_false_sharing_serial,
+    workload_prodcons;
 
 const struct workload *const workload_table[] = {
     &workload_malloc_test,
     &workload_larson,
+    &workload_false_sharing_active,
+    &workload_false_sharing_passive,
+    &workload_false_sharing_separate,
+    &workload_false_sharing_serial,
+    &workload_prodcons,
     NULL,
 };
 

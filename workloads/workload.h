@@ -11,7 +11,8 @@
  *   setup -> [thread_setup] barrier [run: warm-up] barrier [run: measured] barrier [thread_probe] barrier
  *         -> [thread_teardown] -> verify -> teardown
  *
- * After teardown every block that was allocated has been freed: counted frees = counted allocations.
+ * After teardown every block that was allocated has been freed: counted frees = counted allocations. That holds
+ * for a run that failed for want of memory, too, and teardown bears a setup that failed half-way.
  */
 #ifndef HEAPDYNO_WORKLOAD_H
 #define HEAPDYNO_WORKLOAD_H
@@ -127,10 +128,17 @@ const struct workload *workload_find(const char *name);
 int workload_table_check(char *why, size_t why_bytes);
 
 /* Publishes `done` and says whether to go on. Call once per batch, not per operation. */
-static inline bool worker_continue(struct worker *w, uint64_t done) {
+static inline bool worker_continue_to(struct worker *w, uint64_t done, uint64_t budget) {
     atomic_store_explicit(&w->ops, done, memory_order_relaxed);
-    return done < w->ops_budget && !atomic_load_explicit(&w->cell->is_stopping, memory_order_relaxed);
+    return done < budget && !atomic_load_explicit(&w->cell->is_stopping, memory_order_relaxed);
 }
+
+static inline bool worker_continue(struct worker *w, uint64_t done) {
+    return worker_continue_to(w, done, w->ops_budget);
+}
+
+/* Budgets of all slots in this phase, for workloads that share them out otherwise; UINT64_MAX = a clock. */
+uint64_t cell_ops_budget(const struct cell *c);
 
 /* Operations of all phases and slots so far. */
 uint64_t cell_ops_total(const struct cell *c);

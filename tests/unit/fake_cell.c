@@ -2,6 +2,7 @@
 
 #undef NDEBUG /* the checks of a test double hold in every variant */
 #include <assert.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum fake_phase { FAKE_SETUP, FAKE_WARMUP, FAKE_MEASURED, FAKE_PROBE, FAKE_TEARDOWN };
 
@@ -40,11 +42,9 @@ static struct {
     _Atomic uint64_t n_allocs, n_frees, n_measured_frees, n_measured_remote;
     _Atomic bool is_measuring;
     uint64_t fail_after;
-    unsigned char *overlapping; /* a mapping of OVERLAP_BYTES; NULL = off */
-    _Atomic size_t overlapping_used;
+    const struct alloc_ops *inner;
 } heap_state;
 
-#define OVERLAP_BYTES ((size_t)1 << 28)
 #define LIVE UINT64_C(0x6c69766562656566)
 
 struct fake_header {
@@ -65,11 +65,8 @@ static void *fake_alloc(size_t size_bytes) {
         errno = ENOMEM;
         return NULL;
     }
-    if (heap_state.overlapping) {
-        size_t at = atomic_fetch_add(&heap_state.overlapping_used, (size_bytes / 2 + 15) & ~(size_t)15);
-        assert(at + size_bytes <= OVERLAP_BYTES);
-        return heap_state.overlapping + at;
-    }
+    if (heap_state.inner)
+        return heap_state.inner->alloc(size_bytes);
     struct fake_header *h = malloc(sizeof *h + size_bytes);
     assert(h);
     *h = (struct fake_header){.owner = this_thread(), .live = LIVE};
@@ -79,8 +76,10 @@ static void *fake_alloc(size_t size_bytes) {
 static void fake_free(void *block) {
     assert(block);
     atomic_fetch_add(&heap_state.n_frees, 1);
-    if (heap_state.overlapping)
+    if (heap_state.inner) {
+        heap_state.inner->free(block);
         return;
+    }
     struct fake_header *h = (struct fake_header *)block - 1;
     assert(h->live == LIVE);
     h->live = 0;
@@ -244,8 +243,7 @@ void fake_run(const struct fake_spec *spec, struct fake_result *result) {
     memset(result, 0, sizeof *result);
     memset(&heap_state, 0, sizeof heap_state);
     heap_state.fail_after = spec->fail_after;
-    if (spec->is_overlapping)
-        heap_state.overlapping = calloc(1, OVERLAP_BYTES);
+    heap_state.inner = spec->inner;
 
     struct cell *c = &fake->cell;
     fake->workload = spec->workload;
@@ -278,7 +276,6 @@ void fake_run(const struct fake_spec *spec, struct fake_result *result) {
         free(s);
     }
     pthread_barrier_destroy(&fake->barrier);
-    free(heap_state.overlapping);
     free(workers);
     free(fake);
 }
@@ -302,4 +299,29 @@ void fake_param_set(struct fake_spec *spec, const char *name, int64_t value) {
         }
     }
     assert(!"no such parameter");
+}
+
+static void *library_entry(void *library, const char *name) {
+    void *symbol = dlsym(library, name);
+    Dl_info found, own;
+    assert(symbol && dladdr(symbol, &found) && dladdr(dlsym(library, "malloc"), &own));
+    assert(found.dli_fbase == own.dli_fbase);
+    return symbol;
+}
+
+void fake_library_open(struct alloc_ops *ops, const char *file) {
+    char path[512];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 64);
+    assert(n > 0);
+    path[n] = '\0';
+    snprintf(strrchr(path, '/'), 64, "/../%s",
+             file); /* programs of tests lie in a folder beside the libraries */
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    assert(library);
+    *(void **)&ops->alloc = library_entry(library, "malloc");
+    *(void **)&ops->free = library_entry(library, "free");
+    *(void **)&ops->calloc = library_entry(library, "calloc");
+    *(void **)&ops->realloc = library_entry(library, "realloc");
+    *(void **)&ops->aligned_alloc = library_entry(library, "aligned_alloc");
+    *(void **)&ops->usable_size = library_entry(library, "malloc_usable_size");
 }

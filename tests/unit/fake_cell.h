@@ -1,6 +1,6 @@
 /*
- * A test double of the measured process: runs a workload's whole life on threads, over libc's heap, with
- * entries that count calls and know who owns a block.
+ * A test double of the measured process: runs a workload's whole life on threads, over libc's heap or another,
+ * with entries that count calls and know who owns a block.
  *
  * Owns: cell_scratch and cell_fail of the test programs. One run at a time.
  * Does not know: pinning, time, the driver.
@@ -18,8 +18,8 @@ struct fake_spec {
     uint64_t warmup_ops; /* per thread */
     uint64_t ops_total;  /* measured phase; 0: until duration_ms is over */
     unsigned duration_ms;
-    uint64_t fail_after; /* allocations that succeed; 0 = all */
-    bool is_overlapping; /* each block overlaps the one before; frees do nothing */
+    uint64_t fail_after;           /* allocations that succeed; 0 = all */
+    const struct alloc_ops *inner; /* heap to count calls of; NULL: libc, with the owner before each block */
 };
 
 struct fake_result {
@@ -27,7 +27,7 @@ struct fake_result {
     char why[ALLOCATOR_WHY_MAX];
     uint64_t measured_ops, expected_allocs;
     uint64_t n_allocs, n_frees;                   /* counted by the entries, whole life */
-    uint64_t n_measured_frees, n_measured_remote; /* by the entries, which know the threads */
+    uint64_t n_measured_frees, n_measured_remote; /* by the entries, which know the threads; not with inner */
     uint64_t claimed_frees, claimed_remote;       /* by the workload */
     uint32_t n_generations_min;
     double shared_line_fraction;
@@ -36,6 +36,8 @@ struct fake_result {
 /* Defaults of the workload, a small warm-up, 20000 operations. */
 void fake_spec_init(struct fake_spec *spec, const char *workload, unsigned n_threads);
 void fake_param_set(struct fake_spec *spec, const char *name, int64_t value);
+/* Entries of a library of the build folder, opened like an allocator. */
+void fake_library_open(struct alloc_ops *ops, const char *file);
 void fake_run(const struct fake_spec *spec, struct fake_result *result);
 
 #endif

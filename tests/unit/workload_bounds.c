@@ -8,52 +8,20 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "allocators/allocator.h"
-#include "workloads/prng.h"
+#include "tests/unit/fake_cell.h"
 
 static struct alloc_ops null_ops, floor_ops;
 
-static void *entry(void *library, const char *name) {
-    void *symbol = dlsym(library, name);
-    Dl_info found, own;
-    if (!symbol || !dladdr(symbol, &found) || !dladdr(dlsym(library, "malloc"), &own) ||
-        found.dli_fbase != own.dli_fbase)
-        fail_msg("no %s of its own", name);
-    return symbol;
-}
-
-/* The libraries lie beside the folder of the test programs. */
-static void ops_open(struct alloc_ops *ops, const char *file) {
-    char path[512];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 64);
-    assert_true(n > 0);
-    path[n] = '\0';
-    *strrchr(path, '/') = '\0';
-    strcat(path, "/../");
-    strcat(path, file);
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        fail_msg("%s", dlerror());
-    *(void **)&ops->alloc = entry(library, "malloc");
-    *(void **)&ops->free = entry(library, "free");
-    *(void **)&ops->calloc = entry(library, "calloc");
-    *(void **)&ops->realloc = entry(library, "realloc");
-    *(void **)&ops->aligned_alloc = entry(library, "aligned_alloc");
-    *(void **)&ops->usable_size = entry(library, "malloc_usable_size");
-}
-
 static int open_both(void **state) {
     (void)state;
-    ops_open(&null_ops, "libnull.so");
-    ops_open(&floor_ops, "libfloor.so");
+    fake_library_open(&null_ops, "libnull.so");
+    fake_library_open(&floor_ops, "libfloor.so");
     return 0;
 }
 

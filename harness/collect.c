@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -37,24 +36,8 @@ struct conversation {
     union message in;
 };
 
-static void settle(struct record *r, enum cell_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* The reason is one line of a CSV. */
-static void settle(struct record *r, enum cell_status status, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(r->why, sizeof r->why, format, args);
-    va_end(args);
-    r->status = status;
-    for (char *c = r->why; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
-    }
-}
-
 static void kill_as(struct conversation *c, enum cell_status status, const char *why) {
-    settle(c->record, status, "%s", why);
+    record_settle(c->record, status, "%s", why);
     c->was_killed = true;
     spawn_kill(&c->child);
 }
@@ -166,14 +149,14 @@ static void take_proof(struct conversation *c) {
         snprintf(r->library_sha256, sizeof r->library_sha256, "%s",
                  bench_library_sha256(c->bench, r->proof.proof.path));
     if (r->proof.status != STATUS_OK)
-        settle(r, r->proof.status, "%s", r->proof.proof.why);
+        record_settle(r, r->proof.status, "%s", r->proof.proof.why);
 }
 
 static void take_result(struct conversation *c) {
     c->record->result = c->in.result;
     c->record->has_result = true;
     c->stage = "ending";
-    settle(c->record, c->in.result.status, "%s", c->in.result.why);
+    record_settle(c->record, c->in.result.status, "%s", c->in.result.why);
 }
 
 /* Until the child lets go of its socket or is killed. */
@@ -210,13 +193,13 @@ static void judge_end(struct conversation *c, int wait_status) {
     if (is_over && (r->exit_code == 0 || r->status != STATUS_OK))
         return;
     if (r->signal == SIGKILL)
-        settle(r, STATUS_OOM, "killed from outside while %s: out of memory, as a rule", c->stage);
+        record_settle(r, STATUS_OOM, "killed from outside while %s: out of memory, as a rule", c->stage);
     else if (r->signal != 0)
-        settle(r, STATUS_CRASH, "signal %d (%s) while %s", r->signal, strsignal(r->signal), c->stage);
+        record_settle(r, STATUS_CRASH, "signal %d (%s) while %s", r->signal, strsignal(r->signal), c->stage);
     else if (r->exit_code == SPAWN_EXEC_FAILED && !r->has_proof && r->options->wrap != NULL)
-        settle(r, STATUS_CRASH, "the command of --wrap cannot be executed: %s", r->options->wrap);
+        record_settle(r, STATUS_CRASH, "the command of --wrap cannot be executed: %s", r->options->wrap);
     else
-        settle(r, STATUS_CRASH, "ended with exit code %d while %s", r->exit_code, c->stage);
+        record_settle(r, STATUS_CRASH, "ended with exit code %d while %s", r->exit_code, c->stage);
 }
 
 /* The audit's other half: the workload says how many it makes, the counting entries how many there were. */
@@ -225,13 +208,13 @@ static void judge_counts(struct record *r) {
     if (r->status != STATUS_OK || r->cell->pass != PASS_AUDIT)
         return;
     if (x->expected_allocs == UINT64_MAX || x->counted_allocs == UINT64_MAX || x->counted_frees == UINT64_MAX)
-        settle(r, STATUS_UNPROVEN, "the audit did not count allocations");
+        record_settle(r, STATUS_UNPROVEN, "the audit did not count allocations");
     else if (x->counted_allocs != x->expected_allocs)
-        settle(r, STATUS_UNPROVEN, "%" PRIu64 " allocations counted, %" PRIu64 " expected", x->counted_allocs,
-               x->expected_allocs);
+        record_settle(r, STATUS_UNPROVEN, "%" PRIu64 " allocations counted, %" PRIu64 " expected",
+                      x->counted_allocs, x->expected_allocs);
     else if (x->counted_frees != x->counted_allocs)
-        settle(r, STATUS_UNPROVEN, "%" PRIu64 " frees counted, %" PRIu64 " allocations", x->counted_frees,
-               x->counted_allocs);
+        record_settle(r, STATUS_UNPROVEN, "%" PRIu64 " frees counted, %" PRIu64 " allocations",
+                      x->counted_frees, x->counted_allocs);
 }
 
 int collect_cell(struct bench *b, enum allocator_load load, const char *library, struct record *r,

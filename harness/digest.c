@@ -12,7 +12,7 @@ static int digest_finish(EVP_MD_CTX *ctx, char out[DIGEST_HEX_BYTES]) {
     unsigned n = 0;
     if (EVP_DigestFinal_ex(ctx, raw, &n) != 1 || 2 * n + 1 > DIGEST_HEX_BYTES)
         return -EIO;
-    for (unsigned i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         snprintf(out + 2 * i, 3, "%02x", raw[i]);
     return 0;
 }

@@ -183,15 +183,24 @@ json_t *machine_describe(void) {
                      machine_file("/sys/devices/system/clocksource/clocksource0/current_clocksource"));
 }
 
+/* Eighth number of the first line of /proc/stat. */
+static json_t *steal_ticks(void) {
+    char text[FACT_BYTES];
+    if (file_read("/proc/stat", text) <= 0 || strncmp(text, "cpu ", 4) != 0)
+        return json_null();
+    char *at = text + 4, *end;
+    long long ticks = 0;
+    for (int i = 0; i < 8; i++, at = end) {
+        ticks = strtoll(at, &end, 10);
+        if (end == at)
+            return json_null();
+    }
+    return json_integer(ticks);
+}
+
 json_t *machine_activity(void) {
     double load[3];
     json_t *averages =
         getloadavg(load, 3) == 3 ? json_pack("[f,f,f]", load[0], load[1], load[2]) : json_null();
-    char text[FACT_BYTES];
-    long long steal;
-    json_t *stolen = json_null();
-    if (file_read("/proc/stat", text) > 0 &&
-        sscanf(text, "cpu %*d %*d %*d %*d %*d %*d %*d %lld", &steal) == 1)
-        stolen = json_integer(steal);
-    return json_pack("{s:o,s:o}", "load_average", averages, "steal_ticks", stolen);
+    return json_pack("{s:o,s:o}", "load_average", averages, "steal_ticks", steal_ticks());
 }

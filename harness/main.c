@@ -36,13 +36,13 @@ static int resumption_open(struct resumption *run, struct options *o, struct pro
         problem_prefix(p, "--resume %s", o->resume);
         return err;
     }
-    json_t *words = json_object_get(run->manifest, "argv"), *word;
+    json_t *words = json_object_get(run->manifest, "argv");
     const char *cwd = json_string_value(json_object_get(run->manifest, "working_directory"));
     run->argv = calloc(json_array_size(words) + 1, sizeof *run->argv);
     if (run->argv == NULL)
         return problem_set(p, ENOMEM, "out of memory");
-    size_t i;
-    json_array_foreach(words, i, word) run->argv[run->argc++] = (char *)(uintptr_t)json_string_value(word);
+    for (size_t i = 0; i < json_array_size(words); i++)
+        run->argv[run->argc++] = (char *)(uintptr_t)json_string_value(json_array_get(words, i));
     if (cwd != NULL && chdir(cwd) != 0)
         return problem_set(p, errno, "--resume: cannot go to %s, where the run was started: %s", cwd,
                            strerror(errno));

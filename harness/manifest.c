@@ -12,6 +12,12 @@
 #include "harness/program.h"
 #include "harness/units.h"
 
+/* From harness/rules.mk; a tool that reads this file alone does not have them. */
+#ifndef BUILD_VARIANT
+#define BUILD_VARIANT "unknown"
+#define BUILD_FLAGS "unknown"
+#endif
+
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
 #else
@@ -121,9 +127,10 @@ int manifest_load(const struct folder *folder, json_t **out, struct problem *p) 
     *out = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (*out == NULL)
         return problem_set(p, EINVAL, "this is not a run folder: %s: %s", path, error.text);
-    json_t *argv = json_object_get(*out, "argv"), *word;
-    size_t i, n = 0;
-    json_array_foreach(argv, i, word) n += json_is_string(word);
+    json_t *argv = json_object_get(*out, "argv");
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(argv); i++)
+        n += json_is_string(json_array_get(argv, i));
     if (json_integer_value(json_object_get(*out, "schema")) == MANIFEST_SCHEMA && n > 0 &&
         n == json_array_size(argv) && json_is_string(json_object_get(*out, "run_id")))
         return 0;

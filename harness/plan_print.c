@@ -7,13 +7,13 @@
 
 /* Measured on two units with eight allocators: exec, loading, proof and probes; each thread; a
  * fixed-operations pass. The estimate of an audit is the least certain: nobody knows the rate beforehand. */
-#define START_NS (30u * 1000 * 1000)
-#define THREAD_NS (2u * 1000 * 1000)
-#define FIXED_OPS_NS (200u * 1000 * 1000)
+#define START_NS 30000000ull
+#define THREAD_NS 2000000ull
+#define FIXED_OPS_NS 200000000ull
 
 uint64_t plan_cell_estimate_ns(const struct plan_cell *cell) {
     uint64_t work_ns = cell->ops_total != 0 ? FIXED_OPS_NS : cell->duration_ns;
-    return START_NS + cell->slots->n_threads * (uint64_t)THREAD_NS + work_ns;
+    return START_NS + cell->slots->n_threads * THREAD_NS + work_ns;
 }
 
 void plan_write_csv(FILE *out, const struct plan *plan) {

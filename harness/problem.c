@@ -6,6 +6,7 @@
 int problem_set(struct problem *p, int err, const char *format, ...) {
     va_list args;
     va_start(args, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-tidy 14 forgets va_start after its first file
     vsnprintf(p->text, sizeof p->text, format, args);
     va_end(args);
     return -err;
@@ -15,6 +16,7 @@ void problem_prefix(struct problem *p, const char *format, ...) {
     struct problem old = *p;
     va_list args;
     va_start(args, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-tidy 14 forgets va_start after its first file
     int n = vsnprintf(p->text, sizeof p->text, format, args);
     va_end(args);
     if (n >= 0 && (size_t)n < sizeof p->text)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
 static const char *const status_names[] = {
@@ -69,4 +70,17 @@ void record_init(struct record *r, const struct run_identity *run, const struct 
     r->cell = cell;
     r->exit_code = -1;
     result_clear(&r->result);
+}
+
+void record_settle(struct record *r, enum cell_status status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-tidy 14 forgets va_start after its first file
+    vsnprintf(r->why, sizeof r->why, format, args);
+    va_end(args);
+    r->status = status;
+    for (char *c = r->why; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    }
 }

@@ -40,6 +40,10 @@ struct record {
 void record_init(struct record *r, const struct run_identity *run, const struct options *o,
                  const struct plan_cell *cell);
 
+/* Gives the record a status and the reason, as one line. */
+void record_settle(struct record *r, enum cell_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 const char *status_name(enum cell_status status);
 /* 0 or -EINVAL. */
 int status_parse(const char *text, enum cell_status *out);

@@ -35,14 +35,13 @@ static bool settle_unrun(const struct sweep *s, struct record *r, const char *li
     const struct record *probe =
         &s->probes.items[cell->allocator - s->bench->options->allocators.items].record;
     if (cell->slots->n_threads < row->min_threads) {
-        r->status = STATUS_SKIP;
-        snprintf(r->why, sizeof r->why, "%s needs at least %u threads", row->name, row->min_threads);
+        record_settle(r, STATUS_SKIP, "%s needs at least %u threads", row->name, row->min_threads);
     } else if (s->bench->options->load == LOAD_PRELOAD && library == NULL) {
-        r->status = probe->status == STATUS_OK ? STATUS_SKIP : probe->status;
-        snprintf(r->why, sizeof r->why, "no library to preload: %.200s", probe->why);
+        record_settle(r, probe->status == STATUS_OK ? STATUS_SKIP : probe->status,
+                      "no library to preload: %s", probe->why);
     } else if (cell->pass != PASS_AUDIT && audit->is_known && audit->status != STATUS_OK) {
-        r->status = audit->status == STATUS_SKIP ? STATUS_SKIP : STATUS_UNPROVEN;
-        snprintf(r->why, sizeof r->why, "audit: %s: %.200s", status_name(audit->status), audit->why);
+        record_settle(r, audit->status == STATUS_SKIP ? STATUS_SKIP : STATUS_UNPROVEN, "audit: %s: %s",
+                      status_name(audit->status), audit->why);
     } else {
         return false;
     }

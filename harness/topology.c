@@ -108,7 +108,8 @@ void topology_close(struct topology *t) {
 
 static int place_scatter(const struct topology *t, unsigned n_threads, unsigned *pus) {
     unsigned n_sets = n_threads < t->n_pus ? n_threads : t->n_pus;
-    hwloc_cpuset_t *sets = calloc(n_sets, sizeof *sets);
+    hwloc_cpuset_t *sets =
+        calloc(n_sets, sizeof(hwloc_cpuset_t)); // NOLINT(bugprone-sizeof-expression): an array of pointers
     if (sets == NULL)
         return -ENOMEM;
     int err = 1;

@@ -12,7 +12,7 @@
 
 #include "harness/units.h"
 
-#define ROOT_MARK "scripts/summarize.py"
+#define ROOT_MARK "workloads/workload.h"
 
 static void cut_last(char *path) {
     char *slash = strrchr(path, '/');
@@ -20,7 +20,7 @@ static void cut_last(char *path) {
         *slash = '\0';
 }
 
-/* HEAPDYNO_ROOT, or the first folder upward from the program that has the scripts. */
+/* HEAPDYNO_ROOT, or the first folder upward from the program that is the source tree. */
 static void find_root(struct bench *b) {
     char mark[PATH_MAX + 32];
     const char *given = getenv("HEAPDYNO_ROOT");
@@ -39,6 +39,8 @@ static int take_signals(struct bench *b, struct problem *p) {
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGHUP);
+    signal(SIGINT, SIG_DFL); /* a shell ignores them for its background jobs: signalfd would see nothing */
+    signal(SIGTERM, SIG_DFL);
     signal(SIGXFSZ, SIG_IGN); /* a size limit is an error of write, which names the file */
     if (sigprocmask(SIG_BLOCK, &stop, NULL) != 0 ||
         (b->stop_fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)

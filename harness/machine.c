@@ -79,8 +79,8 @@ static json_t *file_entry(const char *path, const char *name) {
 /* "Name: 123 kB" of /proc/meminfo in bytes. */
 static json_t *meminfo_bytes(const char *name) {
     json_t *entry = file_entry("/proc/meminfo", name);
-    json_t *bytes =
-        json_is_string(entry) ? json_integer(1024 * atoll(json_string_value(entry))) : json_null();
+    json_t *bytes = json_is_string(entry) ? json_integer(1024 * strtoll(json_string_value(entry), NULL, 10))
+                                          : json_null();
     json_decref(entry);
     return bytes;
 }

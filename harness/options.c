@@ -276,7 +276,8 @@ int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
         .doc = "Measure memory allocators: throughput and memory by number of threads, one fresh process for "
                "each cell, results as CSV.\vExit status: 0 all cells measured or skipped with a reason, 2 "
                "usage, "
-               "4 a cell failed, 130 interrupted.\n\nExample: run-bench --threads 1..64 --allocators "
+               "4 a cell failed or a file could not be written, 130 interrupted.\n\nExample: run-bench "
+               "--threads 1..64 --allocators "
                "arena,jemalloc",
     };
     struct parsing parsing = {.options = o, .problem = p};

@@ -6,6 +6,7 @@
 #   make check    every variant, lint, every test
 #   make lint     format, layers, static analysis
 #   make clean
+#   V=1 shows the commands
 #
 # The rules of a folder stand in its rules.mk; this file holds what they share.
 
@@ -48,9 +49,13 @@ CFLAGS := -std=c11 -g $(OPT_$(VARIANT)) -Wall -Wextra -Werror -Wshadow -Wstrict-
 LDFLAGS := $(filter -fsanitize%,$(OPT_$(VARIANT))) -Wl,-z,now
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
+Q := $(if $(V),,@)
+note = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
+
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_LOCAL) -MMD -MP -c $< -o $@
+	$(call note,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_LOCAL) -MMD -MP -c $< -o $@
 
 RULES := $(wildcard allocators/rules.mk allocators/*/rules.mk workloads/rules.mk harness/rules.mk harness/*/rules.mk \
                     scripts/rules.mk tests/*/rules.mk tests/rules.mk)
@@ -58,6 +63,9 @@ include $(RULES)
 
 .PHONY: all bench check lint clean
 all: $(ALL)
+
+bench: all
+	@scripts/bench.sh
 
 clean:
 	rm -rf build

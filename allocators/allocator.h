@@ -106,7 +106,8 @@ int allocator_table_check(char *why, size_t why_bytes);
  * With LOAD_PRELOAD nothing is loaded: the process must have been started with the library in LD_PRELOAD and
  * the entries are those of the global scope. Every entry is checked with dladdr; a foreign one counts as
  * missing. 0, or -errno with proof.why filled: -ENOENT not installed, -ELIBBAD cannot be loaded, -ENOSYS
- * malloc or free missing or foreign, -EPROTO in preload mode when the process runs with another malloc.
+ * malloc or free missing or foreign, -EPROTO in preload mode when malloc, free, calloc or realloc of the process
+ * are another's.
  */
 int allocator_open(struct subject *s, const char *name, const char *path, enum allocator_load load,
                    const char *tree_dir);
@@ -120,7 +121,7 @@ int allocator_open(struct subject *s, const char *name, const char *path, enum a
  */
 int allocator_prove(struct subject *s);
 #define CANARY_BLOCKS 64
-#define CANARY_BYTES 1000
+#define CANARY_BYTES 256
 
 /*
  * Counting entries: the same calls, counted per thread, passed on to the subject. For the audit pass only.

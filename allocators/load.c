@@ -13,6 +13,7 @@
 #include "allocators/allocator.h"
 #include "allocators/image.h"
 #include "allocators/subject.h"
+#include "allocators/text.h"
 
 static const struct entry {
     const char *symbol;
@@ -86,7 +87,10 @@ static int load_row(struct subject *s, const char *tree_dir) {
     for (; *candidate; candidate++) {
         const char *file = *candidate;
         if (s->row->flags & ALLOCATOR_IN_TREE) {
-            snprintf(in_tree, sizeof in_tree, "%s/%s", tree_dir, file);
+            in_tree[0] = '\0';
+            text_append(in_tree, sizeof in_tree, tree_dir);
+            text_append(in_tree, sizeof in_tree, "/");
+            text_append(in_tree, sizeof in_tree, file);
             file = in_tree;
         }
         int err = load_candidate(s, file);
@@ -117,8 +121,8 @@ static int load_library(struct subject *s, const char *path, const char *tree_di
 
 static void note_foreign(struct subject *s, const char *symbol) {
     char *list = s->proof.foreign;
-    size_t n = strlen(list);
-    snprintf(list + n, sizeof s->proof.foreign - n, "%s%s", n ? "," : "", symbol);
+    text_append(list, sizeof s->proof.foreign, *list ? "," : "");
+    text_append(list, sizeof s->proof.foreign, symbol);
 }
 
 static void take_entries(struct subject *s, const struct link_map *library) {
@@ -146,9 +150,22 @@ static int describe_image(struct subject *s, const struct link_map *library) {
     return 0;
 }
 
-/* Says which of malloc and free is missing, and who answered in its place. */
-static int missing_entry(struct subject *s) {
-    const char *symbol = s->ops.alloc ? "free" : "malloc";
+/* What a subject cannot do without. A preloaded one needs what the process itself may call: where calloc is
+ * still libc's, blocks of one allocator end in the free of the other. NULL when all is there. */
+static const char *missing_symbol(const struct subject *s) {
+    if (!s->ops.alloc)
+        return "malloc";
+    if (!s->ops.free)
+        return "free";
+    if (s->load == LOAD_PRELOAD && !s->ops.calloc)
+        return "calloc";
+    if (s->load == LOAD_PRELOAD && !s->ops.realloc)
+        return "realloc";
+    return NULL;
+}
+
+/* Says who answered in the place of the missing one. */
+static int refuse(struct subject *s, const char *symbol) {
     void *scope = s->load == LOAD_PRELOAD ? RTLD_DEFAULT : s->handle;
     const struct link_map *owner = image_of_address(dlsym(scope, symbol));
     return subject_fail(s, s->load == LOAD_PRELOAD ? EPROTO : ENOSYS, "%s is not in %s: the name leads to %s",
@@ -168,5 +185,6 @@ int allocator_open(struct subject *s, const char *name, const char *path, enum a
     err = describe_image(s, library);
     if (err)
         return err;
-    return s->ops.alloc && s->ops.free ? 0 : missing_entry(s);
+    const char *missing = missing_symbol(s);
+    return missing ? refuse(s, missing) : 0;
 }

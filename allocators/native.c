@@ -3,10 +3,10 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
-#include <stdio.h>
 
 #include "allocators/image.h"
 #include "allocators/subject.h"
+#include "allocators/text.h"
 
 static const struct alloc_stats stats_unknown = {-1, -1, -1, -1};
 
@@ -26,7 +26,7 @@ int glibc_version(const struct subject *s, char *out, size_t out_bytes) {
     const char *(*version)(void) = (const char *(*)(void))allocator_symbol(s, "gnu_get_libc_version");
     if (!version)
         return -ENOSYS;
-    snprintf(out, out_bytes, "%s", version());
+    text_append(out, out_bytes, version());
     return 0;
 }
 
@@ -70,7 +70,7 @@ int mallctl_version(const struct subject *s, char *out, size_t out_bytes) {
     int err = mallctl("version", &version, &n, NULL, 0);
     if (err)
         return -err;
-    snprintf(out, out_bytes, "%s", version);
+    text_append(out, out_bytes, version);
     return 0;
 }
 
@@ -108,12 +108,19 @@ int mallctl_purge(const struct subject *s) {
 
 /* mimalloc: numbers are printed, not returned, so blocks are recognised instead of counted. */
 
+static void append_dotted(char *out, size_t out_bytes, int number) {
+    text_append(out, out_bytes, ".");
+    text_append_number(out, out_bytes, number);
+}
+
 int mimalloc_version(const struct subject *s, char *out, size_t out_bytes) {
     int (*version)(void) = (int (*)(void))allocator_symbol(s, "mi_version");
     if (!version)
         return -ENOSYS;
     int v = version(); /* 209 is 2.0.9 */
-    snprintf(out, out_bytes, "%d.%d.%d", v / 100, v / 10 % 10, v % 10);
+    text_append_number(out, out_bytes, v / 100);
+    append_dotted(out, out_bytes, v / 10 % 10);
+    append_dotted(out, out_bytes, v % 10);
     return 0;
 }
 
@@ -147,7 +154,9 @@ int tcmalloc_version(const struct subject *s, char *out, size_t out_bytes) {
     if (!version)
         return -ENOSYS;
     version(&major, &minor, &patch);
-    snprintf(out, out_bytes, "%d.%d%s", major, minor, patch ? patch : "");
+    text_append_number(out, out_bytes, major);
+    append_dotted(out, out_bytes, minor);
+    text_append(out, out_bytes, patch ? patch : "");
     return 0;
 }
 

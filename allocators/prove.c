@@ -2,13 +2,13 @@
  */
 #include <errno.h>
 #include <link.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "allocators/allocator.h"
 #include "allocators/image.h"
 #include "allocators/native.h"
 #include "allocators/subject.h"
+#include "allocators/text.h"
 
 static bool is_libc(const struct subject *s) {
     return image_of_handle(s->handle) == image_of_handle(image_libc_handle());
@@ -68,6 +68,12 @@ static int64_t subject_witness(const struct subject *s, void *const *blocks, uns
     return s->row && s->row->witness ? s->row->witness(s, blocks, n_blocks) : -1;
 }
 
+static void append_sighting(struct subject *s, const char *witness, int64_t seen) {
+    text_append(s->proof.canary, sizeof s->proof.canary, witness);
+    text_append(s->proof.canary, sizeof s->proof.canary, "=");
+    text_append_number(s->proof.canary, sizeof s->proof.canary, seen);
+}
+
 /* Judges what the witnesses saw while CANARY_BLOCKS blocks were live; `before` and `during` hold libc first.
  */
 static int judge_witnesses(struct subject *s, const int64_t before[2], const int64_t during[2]) {
@@ -76,12 +82,12 @@ static int judge_witnesses(struct subject *s, const int64_t before[2], const int
     bool has_own = before[1] >= 0 && during[1] >= 0;
     if (before[0] < 0 || during[0] < 0)
         return subject_fail(s, EPROTO, "canary: libc has no mallinfo2 to bear witness (glibc 2.33 or later)");
+    append_sighting(s, "blocks", CANARY_BLOCKS);
+    append_sighting(s, " libc", libc);
     if (has_own)
-        snprintf(s->proof.canary, sizeof s->proof.canary, "blocks=%d libc=%+lld own=%+lld", CANARY_BLOCKS,
-                 (long long)libc, (long long)own);
+        append_sighting(s, " own", own);
     else
-        snprintf(s->proof.canary, sizeof s->proof.canary, "blocks=%d libc=%+lld own=none", CANARY_BLOCKS,
-                 (long long)libc);
+        text_append(s->proof.canary, sizeof s->proof.canary, " own=none");
     /* glibc counts what rests in its thread cache (7 blocks a class) as in use: those do not show. */
     if (is_libc(s) && libc < canary_bytes - 8 * CANARY_BYTES)
         return subject_fail(s, EPROTO, "canary: glibc counted %lld of %lld bytes", (long long)libc,

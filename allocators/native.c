@@ -125,7 +125,8 @@ int mimalloc_version(const struct subject *s, char *out, size_t out_bytes) {
 }
 
 int64_t mimalloc_witness(const struct subject *s, void *const *blocks, unsigned n_blocks) {
-    bool (*is_own)(const void *) = (bool (*)(const void *))allocator_symbol(s, "mi_is_in_heap_region");
+    /* Walks the thread's heap; mi_is_in_heap_region knows no addresses above its own hints. */
+    bool (*is_own)(const void *) = (bool (*)(const void *))allocator_symbol(s, "mi_check_owned");
     size_t (*usable)(const void *) = (size_t(*)(const void *))allocator_symbol(s, "mi_usable_size");
     int64_t sum = 0;
     if (!is_own || !usable)

@@ -89,7 +89,7 @@ static int judge_witnesses(struct subject *s, const int64_t before[2], const int
     else
         text_append(s->proof.canary, sizeof s->proof.canary, " own=none");
     /* glibc counts what rests in its thread cache (7 blocks a class) as in use: those do not show. */
-    if (is_libc(s) && libc < canary_bytes - 8 * CANARY_BYTES)
+    if (is_libc(s) && libc < canary_bytes - (int64_t)8 * CANARY_BYTES)
         return subject_fail(s, EPROTO, "canary: glibc counted %lld of %lld bytes", (long long)libc,
                             (long long)canary_bytes);
     if (!is_libc(s) && libc >= CANARY_BYTES)

@@ -27,6 +27,14 @@
 #define IS_SANITIZED 0
 #endif
 
+/* ThreadSanitizer does not see the locks of a libc that it does not intercept, and takes the reuse of a block for a
+ * race; it sees the pthread lock of the sound fixture. */
+#ifdef __SANITIZE_THREAD__
+#define IS_LIBC_OPAQUE 1
+#else
+#define IS_LIBC_OPAQUE 0
+#endif
+
 #define PATIENCE_MS 120000 /* a cell that is silent for so long hangs */
 #define WARMUP_OPS 100
 
@@ -79,6 +87,15 @@ static struct order with_fixture(struct order o, const char *fixture, const char
     snprintf(o.spec.library, sizeof o.spec.library, "%s/fixtures/%s.so", build_dir(), fixture);
     o.fault_after = fault_after;
     return o;
+}
+
+/* An order for an allocator that works, with blocks passing between threads. */
+static struct order make_sound_order(const char *workload, enum cell_pass pass, unsigned n_threads) {
+    struct order o = make_order("glibc", workload, pass, n_threads);
+    if (!IS_LIBC_OPAQUE)
+        return o;
+    snprintf(o.spec.allocator, sizeof o.spec.allocator, "subject");
+    return with_fixture(o, "sound", NULL);
 }
 
 static _Noreturn void become_cell(const struct order *o, int fd) {
@@ -234,7 +251,7 @@ static void audit_counts_agree(void **state) {
     static const char *const workloads[] = {"malloc-test", "larson"};
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        struct order o = make_order("glibc", workloads[i], PASS_AUDIT, 4);
+        struct order o = make_sound_order(workloads[i], PASS_AUDIT, 4);
         o.spec.ops_total = 20000;
         run_cell(o);
         assert_result_ok();
@@ -260,7 +277,7 @@ static void threads_are_the_cells_own(void **state) {
 
 static void successors_are_counted_and_none_is_lost(void **state) {
     (void)state;
-    struct order o = make_order("glibc", "larson", PASS_AUDIT, 8);
+    struct order o = make_sound_order("larson", PASS_AUDIT, 8);
     o.spec.ops_total = 8 * 2000; /* ten generations of 200 steps a slot: nine successors */
     run_cell(o);
     assert_result_ok();
@@ -273,7 +290,7 @@ static void successors_are_counted_and_none_is_lost(void **state) {
 static void stop_reaches_generations_being_born(void **state) {
     (void)state;
     for (int i = 0; i < 5; i++) {
-        struct order o = make_order("glibc", "larson", PASS_AUDIT, 64);
+        struct order o = make_sound_order("larson", PASS_AUDIT, 64);
         o.spec.params[3] = 1;
         o.spec.duration_ns = 30000000;
         run_cell(o);
@@ -284,7 +301,7 @@ static void stop_reaches_generations_being_born(void **state) {
 
 static void same_seed_is_the_same_run(void **state) {
     (void)state;
-    struct order o = make_order("glibc", "larson", PASS_AUDIT, 1);
+    struct order o = make_sound_order("larson", PASS_AUDIT, 1);
     o.spec.ops_total = 5000;
     run_cell(o);
     assert_result_ok();
@@ -315,11 +332,11 @@ static void unfit_pairs_are_skipped_with_a_reason(void **state) {
 
 static void floor_serves_a_workload_without_live_set(void **state) {
     (void)state;
-    struct order o = make_order("floor", "malloc-test", PASS_AUDIT, 2);
+    struct order o = make_order("floor", "malloc-test", PASS_AUDIT, 1);
     o.spec.ops_total = 1000;
     run_cell(o);
     assert_result_ok();
-    assert_int_equal(answer.result.counted_allocs, 1000 + 2 * WARMUP_OPS);
+    assert_int_equal(answer.result.counted_allocs, 1000 + WARMUP_OPS);
 }
 
 static void faulty_allocators_are_unproven(void **state) {
@@ -389,8 +406,8 @@ static void preloaded_library_is_told_from_others(void **state) {
     assert_says(answer.proof.proof.why, "LD_PRELOAD did not take effect");
     o.preload = path;
     run_cell(o);
-    assert_int_equal(answer.proof.status,
-                     STATUS_SKIP); /* its calloc would be libc's: no process can live so */
+    assert_int_equal(answer.proof.status, STATUS_UNPROVEN);
+    assert_says(answer.proof.proof.why, "calloc is not in");
 }
 
 static void preload_of_another_allocator_is_unproven(void **state) {

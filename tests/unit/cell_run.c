@@ -323,6 +323,12 @@ static void unfit_pairs_are_skipped_with_a_reason(void **state) {
     assert_false(answer.has_tids);
     assert_int_equal(answer.wait_status, 0);
 
+    o = make_order("null", "prodcons", PASS_TIMED, 2); /* its producers never get their memory back */
+    o.spec.ops_total = 10;
+    run_cell(o);
+    assert_int_equal(answer.proof.status, STATUS_SKIP);
+    assert_says(answer.proof.proof.why, "one way");
+
     o = make_order("glibc", "no-such-workload", PASS_TIMED, 1);
     o.spec.ops_total = 10;
     run_cell(o);

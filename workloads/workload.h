@@ -11,6 +11,7 @@
  *   setup -> [thread_setup] barrier [run: warm-up] barrier [run: measured] barrier [thread_probe] barrier
  *         -> [thread_teardown] -> verify -> teardown
  *
+ * In each phase run is called for every slot, even when is_stopping is up already: slots may wait for each other.
  * After teardown every block that was allocated has been freed: counted frees = counted allocations. That holds
  * for a run that failed for want of memory, too, and teardown bears a setup that failed half-way.
  */

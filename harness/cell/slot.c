@@ -46,14 +46,13 @@ static bool serve(struct slot *s) {
     struct run *r = s->run;
     bool is_measured = s->phase == PHASE_MEASURED;
     uint64_t delay_ns = 0; /* of a successor: all of its life is in the phase */
-    enum run_result result = RUN_DONE;
+    enum run_result result;
 
     if (is_measured && !s->is_started) {
         delay_ns = is_delay_wanted(r) ? probe_run_delay_ns() : UINT64_MAX;
         window_enter(r, s);
     }
-    if (!atomic_load(&r->cell.is_stopping))
-        result = r->workload->run(s->worker);
+    result = r->workload->run(s->worker); /* also after a stop: other slots may wait for this one */
     if (result == RUN_SUCCEED && atomic_load(&r->cell.is_stopping))
         result = RUN_DONE; /* a successor born after the end would have nothing to do */
     if (result == RUN_DONE && is_measured) {

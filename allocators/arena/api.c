@@ -1,0 +1,265 @@
+#include "api.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "ctl.h"
+#include "os.h"
+
+size_t api_bin_max_bytes;
+
+extern const char *malloc_conf __attribute__((weak));
+
+enum { API_FRESH, API_STARTING, API_READY };
+static _Atomic int api_state;
+
+static void api_fork_prepare(void) {
+    arena_fork_prepare();
+}
+
+static void api_fork_parent(void) {
+    arena_fork_parent();
+}
+
+static void api_fork_child(void) {
+    arena_fork_child();
+    tcache_fork_child();
+}
+
+void api_init(void) {
+    int fresh = API_FRESH;
+    if (atomic_load_explicit(&api_state, memory_order_acquire) == API_READY)
+        return;
+    if (!atomic_compare_exchange_strong(&api_state, &fresh, API_STARTING)) {
+        while (atomic_load_explicit(&api_state, memory_order_acquire) != API_READY)
+            __builtin_ia32_pause();
+        return;
+    }
+    conf_init(&malloc_conf != NULL ? malloc_conf : NULL);
+    unsigned n = conf.n_arenas != 0 ? (unsigned)conf.n_arenas : 4 * os_n_cpus();
+    tcache_init();
+    arena_init_table((unsigned)util_min(n, ARENA_MAX), (unsigned)conf.lg_chunk);
+    api_bin_max_bytes = util_min(SIZE_CLASS_BIN_MAX_BYTES, chunk_geo.bytes / 32 * 3);
+    atomic_store_explicit(&api_state, API_READY, memory_order_release);
+}
+
+/* After initialisation of the C library: registering handlers may allocate. */
+__attribute__((constructor)) static void api_constructor(void) {
+    api_init();
+    pthread_atfork(api_fork_prepare, api_fork_parent, api_fork_child);
+    if (conf.is_stats_print)
+        atexit(ctl_print_at_exit);
+}
+
+void api_die_double_free(const void *p) {
+    os_die("double free of", p);
+}
+
+static void *api_fail(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* New blocks under the settings junk and zero. The cache is off then, so every block passes here. */
+static void *api_dress(void *p, size_t bytes) {
+    if (UTIL_UNLIKELY(conf.is_zero))
+        memset(p, 0, bytes);
+    else if (UTIL_UNLIKELY(conf.is_junk))
+        memset(p, 0xa5, bytes);
+    return p;
+}
+
+/* An object of a class; the budget has been charged. */
+void *api_alloc_slow(unsigned class_idx) {
+    if (UTIL_UNLIKELY(api_bin_max_bytes == 0))
+        api_init();
+    tcache_settle();
+    void *p = tcache_alloc_slow(class_idx);
+    if (UTIL_UNLIKELY(p == NULL)) {
+        tcache_flush();
+        arena_purge_all();
+        p = tcache_alloc_slow(class_idx);
+        if (p == NULL)
+            return api_fail();
+    }
+    return api_dress(p, size_class_bytes(class_idx));
+}
+
+/* A block outside the caches, of at least `bytes`; retried after giving back everything that is unused. */
+static void *api_alloc_uncached(size_t align, size_t bytes, bool *is_zeroed) {
+    if (api_bin_max_bytes == 0)
+        api_init();
+    tcache_tls.budget -= (int64_t)util_min(bytes, (size_t)1 << 40);
+    tcache_settle();
+    struct arena *arena = tcache_arena();
+    if (bytes > SIZE_CLASS_MAX_REQUEST_BYTES || arena == NULL)
+        return api_fail();
+    bool is_large = bytes <= api_bin_max_bytes && align <= chunk_geo.bytes / 32;
+    if (is_large)
+        bytes = util_max(bytes, SIZE_CLASS_SMALL_MAX_BYTES + 1);
+    for (int i = 0; i < 2; i++) {
+        void *p = is_large ? arena_large_alloc(arena, bytes, align, is_zeroed)
+                           : arena_huge_alloc(arena, bytes, align, is_zeroed);
+        if (p != NULL)
+            return p;
+        tcache_flush();
+        arena_purge_all();
+    }
+    return api_fail();
+}
+
+/* More than SIZE_CLASS_LOOKUP_MAX_BYTES. */
+void *api_alloc_large(size_t bytes) {
+    if (UTIL_LIKELY(bytes <= api_bin_max_bytes))
+        return api_pop(size_class_of(bytes), bytes);
+    bool is_zeroed;
+    if (bytes <= SIZE_CLASS_BIN_MAX_BYTES && api_bin_max_bytes == 0) {
+        api_init();
+        return api_alloc_large(bytes);
+    }
+    void *p = api_alloc_uncached(1, bytes, &is_zeroed);
+    return p == NULL ? NULL : api_dress(p, bytes);
+}
+
+/* Map byte of p's page if p lies in a chunk of ours; aborts otherwise. *chunk receives its header. */
+static unsigned api_look_up(const void *p, struct chunk **chunk) {
+    uintptr_t base = chunk_base_of(p);
+    if (UTIL_UNLIKELY(chunk_geo.bytes == 0 || !chunk_is_registered(base)))
+        os_die("free of memory that is not ours:", p);
+    *chunk = chunk_at_base(base);
+    if ((*chunk)->magic == CHUNK_HUGE_MAGIC) {
+        if (huge_payload(*chunk) != p)
+            os_die("free of an interior pointer", p);
+        return CHUNK_MAP_NONE;
+    }
+    if (UTIL_UNLIKELY((*chunk)->magic != CHUNK_MAGIC))
+        os_die("corrupt chunk header of", p);
+    chunk_dir_enter(*chunk);
+    unsigned class_idx = chunk_map(*chunk)[chunk_page_of(*chunk, p)];
+    if (UTIL_UNLIKELY(class_idx >= CHUNK_MAP_NONE))
+        os_die("double or wild free of", p);
+    return class_idx;
+}
+
+void api_free_slow(void *p) {
+    struct chunk *chunk;
+    if (p == NULL)
+        return;
+    unsigned class_idx = api_look_up(p, &chunk);
+    if (class_idx == CHUNK_MAP_NONE) {
+        arena_huge_free(chunk);
+        return;
+    }
+    if (UTIL_UNLIKELY(conf.is_junk))
+        memset(p, 0x5a, size_class_bytes(class_idx));
+    tcache_free_slow(class_idx, p);
+}
+
+size_t api_usable_bytes(const void *p) {
+    struct chunk *chunk;
+    if (p == NULL)
+        return 0;
+    unsigned class_idx = api_look_up(p, &chunk);
+    return class_idx == CHUNK_MAP_NONE ? chunk->huge_bytes : size_class_bytes(class_idx);
+}
+
+void *api_zeroed(size_t align, size_t bytes) {
+    bool is_zeroed = false;
+    void *p;
+    if (bytes <= SIZE_CLASS_SMALL_MAX_BYTES && align <= PAGE_BYTES) {
+        p = api_aligned(align, bytes);
+    } else {
+        p = api_alloc_uncached(align, bytes, &is_zeroed);
+    }
+    if (p != NULL && !is_zeroed)
+        memset(p, 0, bytes);
+    return p;
+}
+
+void *api_calloc(size_t n, size_t bytes) {
+    size_t total;
+    if (UTIL_UNLIKELY(__builtin_mul_overflow(n, bytes, &total)))
+        return api_fail();
+    if (UTIL_LIKELY(total <= SIZE_CLASS_SMALL_MAX_BYTES)) {
+        void *p = api_alloc(total);
+        return p == NULL ? NULL : memset(p, 0, total);
+    }
+    return api_zeroed(1, total);
+}
+
+void *api_aligned(size_t align, size_t bytes) {
+    if (align <= ((size_t)1 << SIZE_CLASS_QUANTUM_LG))
+        return api_alloc(bytes);
+    if (align <= PAGE_BYTES && bytes <= SIZE_CLASS_SMALL_MAX_BYTES) {
+        unsigned class_idx = size_class_of_aligned(bytes, align);
+        return api_pop(class_idx, bytes);
+    }
+    if (align <= PAGE_BYTES)
+        return api_alloc_large(bytes);
+    bool is_zeroed;
+    void *p = api_alloc_uncached(align, bytes, &is_zeroed);
+    return p == NULL ? NULL : api_dress(p, bytes);
+}
+
+size_t api_rounded_bytes(size_t align, size_t bytes) {
+    if (bytes > SIZE_CLASS_MAX_REQUEST_BYTES || util_align_up(bytes, align) < bytes)
+        return 0;
+    if (bytes <= SIZE_CLASS_SMALL_MAX_BYTES && align <= PAGE_BYTES)
+        return size_class_bytes(size_class_of_aligned(bytes, align));
+    if (bytes <= api_bin_max_bytes && align <= chunk_geo.bytes / 32)
+        return size_class_bytes(size_class_of(util_max(bytes, SIZE_CLASS_SMALL_MAX_BYTES + 1)));
+    return util_align_up(bytes, PAGE_BYTES);
+}
+
+size_t api_resize_in_place(void *p, size_t bytes, size_t extra) {
+    struct chunk *chunk;
+    unsigned class_idx = api_look_up(p, &chunk);
+    if (class_idx != CHUNK_MAP_NONE)
+        return size_class_bytes(class_idx);
+    size_t most = bytes + extra < bytes ? bytes : bytes + extra;
+    if (bytes > api_bin_max_bytes && bytes <= SIZE_CLASS_MAX_REQUEST_BYTES)
+        if (arena_huge_resize(chunk, util_min(most, SIZE_CLASS_MAX_REQUEST_BYTES), false) == NULL)
+            arena_huge_resize(chunk, bytes, false);
+    return chunk->huge_bytes;
+}
+
+/* A small or large block stays where it is if its class still fits and at most half would be unused. */
+static bool api_fits(unsigned class_idx, size_t bytes) {
+    size_t have = size_class_bytes(class_idx);
+    return bytes <= have && (bytes > have / 2 || size_class_of(bytes) == class_idx);
+}
+
+void *api_realloc(void *p, size_t bytes) {
+    struct chunk *chunk;
+    if (p == NULL)
+        return api_alloc(bytes);
+    if (bytes == 0) {
+        api_free(p);
+        return NULL;
+    }
+    unsigned class_idx = api_look_up(p, &chunk);
+    size_t old_bytes;
+    if (bytes > SIZE_CLASS_MAX_REQUEST_BYTES)
+        return api_fail();
+    if (class_idx == CHUNK_MAP_NONE) {
+        old_bytes = chunk->huge_bytes;
+        if (bytes > api_bin_max_bytes) {
+            void *same = arena_huge_resize(chunk, bytes, true);
+            if (same != NULL)
+                return same;
+        }
+    } else {
+        old_bytes = size_class_bytes(class_idx);
+        if (api_fits(class_idx, bytes))
+            return p;
+    }
+    void *moved = api_alloc(bytes);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, p, util_min(old_bytes, bytes));
+    api_free(p);
+    return moved;
+}

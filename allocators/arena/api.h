@@ -1,0 +1,75 @@
+/* api: what each entry point does, under names of our own; the fast paths, inline.
+ *
+ * Owns initialisation, errno, and the policy for running out of memory. Takes no lock itself. Only shim.c,
+ * which gives these functions their public names, includes the fast paths.
+ */
+#ifndef ARENA_API_H
+#define ARENA_API_H
+
+#include "tcache.h"
+
+/** Largest request served from chunks of runs; larger ones are huge. 0 until initialised. */
+extern size_t api_bin_max_bytes __attribute__((visibility("hidden")));
+
+/** Reads settings, fixes the geometry; idempotent, from any thread. */
+void api_init(void);
+
+void *api_alloc_slow(unsigned class_idx);
+void *api_alloc_large(size_t bytes);
+void api_free_slow(void *p);
+_Noreturn void api_die_double_free(const void *p);
+
+/** Like the functions of the same names in C and POSIX. errno is ENOMEM after NULL. */
+void *api_calloc(size_t n, size_t bytes);
+void *api_realloc(void *p, size_t bytes);
+void *api_aligned(size_t align, size_t bytes);
+void *api_zeroed(size_t align, size_t bytes);
+size_t api_usable_bytes(const void *p);
+
+/** Bytes that an allocation of so many would get; 0 if it is too large. */
+size_t api_rounded_bytes(size_t align, size_t bytes);
+
+/** Changes the size without moving; the usable size afterwards. */
+size_t api_resize_in_place(void *p, size_t bytes, size_t extra);
+
+/** Pops an object of the class: 12 instructions when nothing is due. */
+static inline void *api_pop(unsigned class_idx, size_t bytes) {
+    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
+    void **top = bin->top;
+    if (UTIL_UNLIKELY((tcache_tls.budget -= (int64_t)bytes) <= 0))
+        return api_alloc_slow(class_idx);
+    void *p = top[-1];
+    if (UTIL_UNLIKELY(p == NULL))
+        return api_alloc_slow(class_idx);
+    bin->top = top - 1;
+    return p;
+}
+
+static inline void *api_alloc(size_t bytes) {
+    if (UTIL_LIKELY(bytes <= SIZE_CLASS_LOOKUP_MAX_BYTES))
+        return api_pop(size_class_lookup[(bytes + 15) >> SIZE_CLASS_QUANTUM_LG], bytes);
+    return api_alloc_large(bytes);
+}
+
+/** Pushes the object: directory, page map, stack. Every pointer that is not an object in a chunk of runs of
+ * ours leaves this path: by the directory if it is elsewhere, by the page map's escape otherwise. */
+static inline void api_free(void *p) {
+    uintptr_t at = (uintptr_t)p;
+    uintptr_t map =
+        atomic_load_explicit(&chunk_dir[(at >> CHUNK_DIR_SHIFT) % CHUNK_DIR_ENTRIES], memory_order_relaxed);
+    uintptr_t offset = at ^ map;
+    if (UTIL_LIKELY(offset < chunk_geo.bytes)) {
+        struct tcache_bin *bin = &tcache_tls.bins[*(const uint8_t *)(map + (offset >> PAGE_LG))];
+        void **top = bin->top;
+        if (UTIL_LIKELY(top != bin->limit)) {
+            if (UTIL_UNLIKELY(top[-1] == p))
+                api_die_double_free(p);
+            *top = p;
+            bin->top = top + 1;
+            return;
+        }
+    }
+    api_free_slow(p);
+}
+
+#endif

@@ -1,0 +1,287 @@
+#include "arena.h"
+
+#include "base.h"
+#include "conf.h"
+#include "os.h"
+
+/* When so many bytes wait on one remote list, whoever adds to it drains it, if the owner's lock is free: an
+ * owner that never allocates again would otherwise keep them for ever. */
+#define ARENA_REMOTE_MAX_BYTES ((size_t)256 << 10)
+
+static _Atomic(struct arena *) arena_table[ARENA_MAX + 1]; /* the last one made: the reserve */
+static unsigned arena_n_in_table;
+static _Atomic unsigned arena_next_join;
+static _Atomic(struct arena *) arena_spare;
+
+void arena_init_table(unsigned n, unsigned lg_chunk) {
+    size_t slot_bytes[CHUNK_N_POOLS];
+    unsigned min_pages[CHUNK_N_POOLS];
+    run_init_classes(lg_chunk, slot_bytes, min_pages);
+    chunk_init(lg_chunk, slot_bytes, min_pages);
+    arena_n_in_table = n;
+}
+
+unsigned arena_n(void) {
+    return arena_n_in_table;
+}
+
+/* Makes an arena and publishes it in *where; if another thread was faster, its arena. */
+static struct arena *arena_create(_Atomic(struct arena *) *where, unsigned idx) {
+    struct arena *arena = base_alloc(sizeof *arena), *other = NULL;
+    if (arena == NULL)
+        return NULL;
+    arena->idx = idx;
+    arena->node = -1;
+    lock_init(&arena->tcache_lock, LOCK_TCACHE_POOL);
+    list_init(&arena->tcaches);
+    arena_pages_init(arena);
+    arena_huge_init(arena);
+    for (unsigned i = 0; i < SIZE_CLASS_N_SMALL; i++)
+        bin_init(&arena->bins[i], i);
+    return atomic_compare_exchange_strong_explicit(where, &other, arena, memory_order_acq_rel,
+                                                   memory_order_acquire)
+               ? arena
+               : other;
+}
+
+struct arena *arena_peek(unsigned idx) {
+    return idx < arena_n_in_table ? atomic_load_explicit(&arena_table[idx], memory_order_acquire) : NULL;
+}
+
+struct arena *arena_get(unsigned idx) {
+    struct arena *arena = arena_peek(idx);
+    if (arena == NULL && idx < arena_n_in_table)
+        arena = arena_create(&arena_table[idx], idx);
+    return arena;
+}
+
+struct arena *arena_reserve(void) {
+    struct arena *arena = atomic_load_explicit(&arena_spare, memory_order_acquire);
+    return arena != NULL ? arena : arena_create(&arena_spare, ARENA_MAX);
+}
+
+struct arena *arena_join(void) {
+    unsigned n = arena_n_in_table, best = 0, fewest = ~0u;
+    unsigned start = atomic_load_explicit(&arena_next_join, memory_order_relaxed);
+    for (unsigned i = 0; i < n && fewest != 0; i++) {
+        struct arena *arena = arena_peek((start + i) % n);
+        unsigned n_threads =
+            arena == NULL ? 0 : atomic_load_explicit(&arena->n_threads, memory_order_relaxed);
+        if (n_threads < fewest) {
+            fewest = n_threads;
+            best = (start + i) % n;
+        }
+    }
+    struct arena *arena = arena_get(best);
+    if (arena == NULL)
+        return NULL;
+    atomic_store_explicit(&arena_next_join, (best + 1) % n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&arena->n_threads, 1, memory_order_relaxed);
+    return arena;
+}
+
+void arena_leave(struct arena *arena) {
+    atomic_fetch_sub_explicit(&arena->n_threads, 1, memory_order_relaxed);
+}
+
+static size_t arena_fill_locked(struct arena *arena, unsigned class_idx, void **out, size_t n) {
+    if (class_idx < SIZE_CLASS_N_SMALL) {
+        const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
+        return bin_fill(&arena->bins[class_idx], &supply, out, n);
+    }
+    return arena_large_fill(arena, class_idx, out, n);
+}
+
+static struct lock *arena_lock_of(struct arena *arena, unsigned class_idx) {
+    return class_idx < SIZE_CLASS_N_SMALL ? &arena->bins[class_idx].lock : &arena->pages_lock;
+}
+
+size_t arena_fill(struct arena *arena, unsigned class_idx, void **out, size_t n) {
+    if (UTIL_UNLIKELY(!lock_acquire_unless_forking(arena_lock_of(arena, class_idx)))) {
+        arena = arena_reserve();
+        if (arena == NULL)
+            return 0;
+        lock_acquire(arena_lock_of(arena, class_idx));
+    }
+    size_t got = arena_fill_locked(arena, class_idx, out, n);
+    lock_release(arena_lock_of(arena, class_idx));
+    return got;
+}
+
+static void arena_flush_locked(struct arena *arena, unsigned class_idx, void *const *objects, size_t n) {
+    if (class_idx < SIZE_CLASS_N_SMALL) {
+        const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
+        bin_flush(&arena->bins[class_idx], &supply, objects, n);
+    } else {
+        arena_large_flush(arena, class_idx, objects, n);
+    }
+}
+
+static void arena_drain_locked(struct arena *arena, unsigned class_idx) {
+    if (class_idx < SIZE_CLASS_N_SMALL) {
+        const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
+        bin_drain(&arena->bins[class_idx], &supply);
+    } else {
+        arena_large_drain(arena, class_idx);
+    }
+}
+
+/* The link goes into the objects, so they are checked first: an interior pointer would damage a neighbour. */
+static void arena_check_object(unsigned class_idx, const void *p) {
+    struct chunk *chunk = chunk_of(p);
+    if (chunk_map(chunk)[chunk_page_of(chunk, p)] != class_idx)
+        os_die("double free of", p);
+    if (class_idx < SIZE_CLASS_N_SMALL)
+        bin_check_region(chunk, p);
+    else if (((uintptr_t)p & (PAGE_BYTES - 1)) != 0)
+        os_die("free of an interior pointer", p);
+}
+
+static void arena_send(struct arena *owner, unsigned class_idx, void **objects, size_t n) {
+    bool is_small = class_idx < SIZE_CLASS_N_SMALL;
+    _Atomic uint64_t *remote =
+        is_small ? &owner->bins[class_idx].remote : &owner->larges[class_idx - SIZE_CLASS_N_SMALL].remote;
+    for (size_t i = 0; i < n; i++)
+        arena_check_object(class_idx, objects[i]);
+    size_t n_waiting = bin_remote_push(remote, objects, n);
+    if (n_waiting * size_class_bytes(class_idx) >= ARENA_REMOTE_MAX_BYTES &&
+        lock_try(arena_lock_of(owner, class_idx))) {
+        arena_drain_locked(owner, class_idx);
+        lock_release(arena_lock_of(owner, class_idx));
+    }
+}
+
+/* Moves the objects of the first one's arena to the front, in order; how many they are. */
+static size_t arena_partition(void **objects, size_t n, struct arena **owner) {
+    size_t n_same = 1;
+    *owner = chunk_of(objects[0])->owner;
+    for (size_t i = 1; i < n; i++) {
+        if (chunk_of(objects[i])->owner != *owner)
+            continue;
+        void *p = objects[i];
+        objects[i] = objects[n_same];
+        objects[n_same++] = p;
+    }
+    return n_same;
+}
+
+void arena_flush(struct arena *self, unsigned class_idx, void **objects, size_t n) {
+    while (n != 0) {
+        struct arena *owner;
+        size_t n_same = arena_partition(objects, n, &owner);
+        if (owner == self && lock_acquire_unless_forking(arena_lock_of(self, class_idx))) {
+            arena_flush_locked(self, class_idx, objects, n_same);
+            lock_release(arena_lock_of(self, class_idx));
+        } else {
+            arena_send(owner, class_idx, objects, n_same);
+        }
+        objects += n_same;
+        n -= n_same;
+    }
+}
+
+void arena_tick(struct arena *arena) {
+    uint64_t now_ns = os_now_ns();
+    if (now_ns < arena->next_tick_ns || !lock_try(&arena->pages_lock))
+        return;
+    size_t n_unused = arena_unused_pages(arena);
+    size_t n_dirty_max = decay_update(&arena->dirty_decay, now_ns, n_unused, arena->n_dirty_low);
+    size_t n_muzzy_max = decay_update(&arena->muzzy_decay, now_ns, arena->n_muzzy_pages, arena->n_muzzy_low);
+    if (n_dirty_max != SIZE_MAX)
+        arena->n_dirty_low = n_unused;
+    if (n_muzzy_max != SIZE_MAX)
+        arena->n_muzzy_low = arena->n_muzzy_pages;
+    arena->next_tick_ns = arena->dirty_decay.deadline_ns;
+    if (arena->n_muzzy_pages != 0)
+        arena->next_tick_ns = util_min(arena->next_tick_ns, arena->muzzy_decay.deadline_ns);
+    size_t n_huge = atomic_load_explicit(&arena->n_huge_cached_pages, memory_order_relaxed);
+    size_t n_excess = n_unused > n_dirty_max ? n_unused - n_dirty_max : 0;
+    size_t n_huge_excess = util_min(n_excess, n_huge);
+    if (n_excess > n_huge_excess || arena->n_muzzy_pages > n_muzzy_max) {
+        size_t n_pages_excess = n_excess - n_huge_excess;
+        arena_pages_purge(arena, arena->n_dirty_pages - util_min(arena->n_dirty_pages, n_pages_excess),
+                          n_muzzy_max);
+    }
+    lock_release(&arena->pages_lock);
+    if (n_huge_excess != 0)
+        arena_huge_purge(arena, n_huge - n_huge_excess);
+    if (n_excess != 0) {
+        lock_acquire(&arena->pages_lock);
+        decay_note_purged(&arena->dirty_decay, arena_unused_pages(arena));
+        decay_note_purged(&arena->muzzy_decay, arena->n_muzzy_pages);
+        lock_release(&arena->pages_lock);
+    }
+}
+
+void arena_purge(struct arena *arena) {
+    const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
+    for (unsigned i = 0; i < SIZE_CLASS_N_SMALL; i++) {
+        lock_acquire(&arena->bins[i].lock);
+        bin_drain(&arena->bins[i], &supply);
+        bin_trim(&arena->bins[i], &supply);
+        lock_release(&arena->bins[i].lock);
+    }
+    arena_huge_purge(arena, 0);
+    lock_acquire(&arena->pages_lock);
+    for (unsigned i = SIZE_CLASS_N_SMALL; i < SIZE_CLASS_N_BINS; i++)
+        arena_large_drain(arena, i);
+    arena_pages_purge(arena, 0, 0);
+    decay_note_purged(&arena->dirty_decay, 0);
+    decay_note_purged(&arena->muzzy_decay, 0);
+    lock_release(&arena->pages_lock);
+}
+
+void arena_purge_all(void) {
+    for (unsigned i = 0; i < arena_n_in_table; i++)
+        if (arena_peek(i) != NULL)
+            arena_purge(arena_peek(i));
+    struct arena *spare = atomic_load_explicit(&arena_spare, memory_order_acquire);
+    if (spare != NULL)
+        arena_purge(spare);
+    chunk_store_trim();
+}
+
+void arena_set_decay(struct arena *arena, int64_t dirty_ms, int64_t muzzy_ms) {
+    lock_acquire(&arena->pages_lock);
+    decay_set_time(&arena->dirty_decay, dirty_ms, os_now_ns());
+    decay_set_time(&arena->muzzy_decay, muzzy_ms, os_now_ns());
+    arena->next_tick_ns = 0;
+    lock_release(&arena->pages_lock);
+}
+
+/* Applies an operation to the locks of all arenas, rank by rank: whoever holds a lock of a lower rank can
+ * still get the higher ones that it needs to finish. */
+static void arena_fork_each(void (*op)(struct lock *)) {
+    for (unsigned rank = 0; rank < LOCK_N_RANKS; rank++)
+        for (unsigned i = 0; i < arena_n_in_table; i++) {
+            struct arena *arena = arena_peek(i);
+            if (arena == NULL)
+                continue;
+            if (rank == LOCK_TCACHE_POOL)
+                op(&arena->tcache_lock);
+            for (unsigned b = 0; rank == LOCK_BIN && b < SIZE_CLASS_N_SMALL; b++)
+                op(&arena->bins[b].lock);
+            if (rank == LOCK_HUGE)
+                op(&arena->huge_lock);
+            if (rank == LOCK_PAGES)
+                op(&arena->pages_lock);
+        }
+}
+
+void arena_fork_prepare(void) {
+    lock_fork_begin();
+    arena_fork_each(lock_acquire_for_fork);
+}
+
+void arena_fork_parent(void) {
+    arena_fork_each(lock_release_after_fork);
+    lock_fork_end();
+}
+
+void arena_fork_child(void) {
+    arena_fork_each(lock_reset_in_child);
+    /* The reserve arena was not locked and may be half-way through something: it is left behind. Frees into
+     * it end on its remote lists, which stay valid. */
+    atomic_store_explicit(&arena_spare, NULL, memory_order_release);
+    lock_fork_end();
+}

@@ -1,0 +1,289 @@
+/* Pages of an arena: chunks by what fits, runs and large objects, purging. All under pages_lock. */
+#include <string.h>
+
+#include "arena.h"
+#include "bitmap.h"
+#include "conf.h"
+#include "os.h"
+
+void arena_pages_init(struct arena *arena) {
+    lock_init(&arena->pages_lock, LOCK_PAGES);
+    list_init(&arena->chunks);
+    list_init(&arena->dirty_chunks);
+    decay_init(&arena->dirty_decay, conf.dirty_decay_ms, os_now_ns(), arena->idx * 2 + 1);
+    decay_init(&arena->muzzy_decay, conf.muzzy_decay_ms, os_now_ns(), arena->idx * 2 + 2);
+}
+
+static void arena_bucket_leave(struct arena *arena, struct chunk *chunk) {
+    if (chunk->bucket == ARENA_BUCKET_NONE)
+        return;
+    struct heap *heap = &arena->buckets[chunk->bucket];
+    heap_remove(heap, &chunk->by_address);
+    if (heap->min == NULL)
+        arena->bucket_bits &= ~((uint64_t)1 << chunk->bucket);
+    chunk->bucket = ARENA_BUCKET_NONE;
+}
+
+/* Moves the chunk to the bucket of its longest range, if it is not there. */
+static void arena_bucket_update(struct arena *arena, struct chunk *chunk) {
+    unsigned bucket =
+        chunk->longest_pages == 0 ? ARENA_BUCKET_NONE : size_class_page_bucket(chunk->longest_pages);
+    if (bucket == chunk->bucket)
+        return;
+    arena_bucket_leave(arena, chunk);
+    if (bucket == ARENA_BUCKET_NONE)
+        return;
+    chunk->bucket = bucket;
+    heap_insert(&arena->buckets[bucket], &chunk->by_address);
+    arena->bucket_bits |= (uint64_t)1 << bucket;
+}
+
+static void arena_chunk_link(struct arena *arena, struct chunk *chunk) {
+    chunk->bucket = ARENA_BUCKET_NONE;
+    list_push_tail(&arena->chunks, &chunk->all_link);
+    arena->n_chunks++;
+    arena_bucket_update(arena, chunk);
+}
+
+static struct chunk *arena_chunk_new(struct arena *arena) {
+    struct chunk *chunk = chunk_create(arena);
+    if (chunk == NULL)
+        return NULL;
+    if (conf.thp != CONF_THP_DEFAULT)
+        os_advise_huge_pages((void *)chunk_base(chunk), chunk_geo.bytes, conf.thp == CONF_THP_ALWAYS);
+    arena_chunk_link(arena, chunk);
+    return chunk;
+}
+
+static size_t arena_pages_take_from(struct arena *arena, struct chunk *chunk, size_t n, size_t align_pages,
+                                    bool *is_zeroed) {
+    size_t n_dirty = chunk->n_dirty_pages, n_muzzy = chunk->n_muzzy_pages;
+    size_t first = chunk_pages_take(chunk, n, align_pages, is_zeroed);
+    if (first == 0)
+        return 0;
+    arena->n_dirty_pages -= n_dirty - chunk->n_dirty_pages;
+    arena->n_muzzy_pages -= n_muzzy - chunk->n_muzzy_pages;
+    arena->n_active_pages += n;
+    arena->n_dirty_low = util_min(arena->n_dirty_low, arena_unused_pages(arena));
+    arena->n_muzzy_low = util_min(arena->n_muzzy_low, arena->n_muzzy_pages);
+    return first;
+}
+
+/* Smallest bucket that fits, lowest chunk in it: first-best-fit. longest_pages is an upper bound that a
+ * failing search makes exact, after which the chunk moves to a lower bucket; so the loop ends. */
+size_t arena_pages_take(struct arena *arena, size_t n, size_t align_pages, struct chunk **chunk,
+                        bool *is_zeroed) {
+    size_t n_wanted = n + align_pages - 1;
+    unsigned bucket = size_class_page_bucket(n_wanted);
+    if (n_wanted > chunk_usable_pages())
+        return 0;
+    for (;;) {
+        uint64_t bits = arena->bucket_bits >> bucket << bucket;
+        if (bits == 0)
+            break;
+        struct heap *heap = &arena->buckets[__builtin_ctzl(bits)];
+        *chunk = LIST_ENTRY(heap->min, struct chunk, by_address);
+        size_t first = arena_pages_take_from(arena, *chunk, n, align_pages, is_zeroed);
+        if (first != 0)
+            return first;
+        unsigned before = (*chunk)->bucket;
+        arena_bucket_update(arena, *chunk);
+        if ((*chunk)->bucket == before)
+            bucket = before + 1; /* its range lies between n and the next step: go on above */
+    }
+    *chunk = arena_chunk_new(arena);
+    return *chunk == NULL ? 0 : arena_pages_take_from(arena, *chunk, n, align_pages, is_zeroed);
+}
+
+void arena_pages_give(struct arena *arena, struct chunk *chunk, size_t first, size_t n) {
+    chunk_pages_give(chunk, first, n);
+    arena->n_dirty_pages += n;
+    arena->n_active_pages -= n;
+    arena_bucket_update(arena, chunk);
+    if (list_is_empty(&chunk->dirty_link))
+        list_push_tail(&arena->dirty_chunks, &chunk->dirty_link);
+    if (chunk->n_free_pages == chunk_usable_pages()) { /* whole chunks go first */
+        list_remove(&chunk->dirty_link);
+        list_push_head(&arena->dirty_chunks, &chunk->dirty_link);
+    }
+}
+
+struct run *arena_run_take(void *ctx, unsigned class_idx) {
+    struct arena *arena = ctx;
+    struct chunk *chunk;
+    bool is_zeroed;
+    struct run *run = NULL;
+    lock_acquire(&arena->pages_lock);
+    size_t first = arena_pages_take(arena, run_classes[class_idx].n_pages, 1, &chunk, &is_zeroed);
+    if (first != 0)
+        run = run_create(chunk, first, class_idx);
+    lock_release(&arena->pages_lock);
+    return run;
+}
+
+void arena_run_give(void *ctx, struct run *run) {
+    struct arena *arena = ctx;
+    struct chunk *chunk = chunk_of((void *)run_base(run));
+    size_t first = run->first_page, n = run_classes[run->class_idx].n_pages;
+    lock_acquire(&arena->pages_lock);
+    run_destroy(chunk, run);
+    arena_pages_give(arena, chunk, first, n);
+    lock_release(&arena->pages_lock);
+}
+
+static void *arena_large_carve(struct arena *arena, unsigned class_idx, size_t align_pages, bool *is_zeroed) {
+    struct chunk *chunk;
+    size_t n = size_class_bytes(class_idx) >> PAGE_LG;
+    size_t first = arena_pages_take(arena, n, align_pages, &chunk, is_zeroed);
+    if (first == 0)
+        return NULL;
+    chunk_map(chunk)[first] = (uint8_t)class_idx;
+    chunk_info(chunk)[first] = (uint16_t)n;
+    return chunk_page_address(chunk, first);
+}
+
+size_t arena_large_fill(struct arena *arena, unsigned class_idx, void **out, size_t n) {
+    struct arena_large *large = &arena->larges[class_idx - SIZE_CLASS_N_SMALL];
+    size_t left = n;
+    bool is_zeroed;
+    if (atomic_load_explicit(&large->remote, memory_order_relaxed) != 0)
+        arena_large_drain(arena, class_idx);
+    while (left != 0) {
+        void *p = arena_large_carve(arena, class_idx, 1, &is_zeroed);
+        if (p == NULL)
+            break;
+        out[--left] = p;
+    }
+    memmove(out, out + left, (n - left) * sizeof out[0]);
+    large->n_taken += n - left;
+    large->n_fills++;
+    return n - left;
+}
+
+void *arena_large_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed) {
+    unsigned class_idx = size_class_of(bytes);
+    if (!lock_acquire_unless_forking(&arena->pages_lock)) {
+        arena = arena_reserve();
+        if (arena == NULL)
+            return NULL;
+        lock_acquire(&arena->pages_lock);
+    }
+    void *p = arena_large_carve(arena, class_idx, util_max(align >> PAGE_LG, 1), is_zeroed);
+    if (p != NULL)
+        arena->larges[class_idx - SIZE_CLASS_N_SMALL].n_taken++;
+    lock_release(&arena->pages_lock);
+    return p;
+}
+
+void arena_large_flush(struct arena *arena, unsigned class_idx, void *const *objects, size_t n) {
+    struct arena_large *large = &arena->larges[class_idx - SIZE_CLASS_N_SMALL];
+    size_t n_pages = size_class_bytes(class_idx) >> PAGE_LG;
+    for (size_t i = 0; i < n; i++) {
+        struct chunk *chunk = chunk_of(objects[i]);
+        size_t first = chunk_page_of(chunk, objects[i]);
+        if (((uintptr_t)objects[i] & (PAGE_BYTES - 1)) != 0)
+            os_die("free of an interior pointer", objects[i]);
+        if (chunk_map(chunk)[first] != class_idx || chunk_info(chunk)[first] != n_pages)
+            os_die("double free of", objects[i]);
+        chunk_map(chunk)[first] = CHUNK_MAP_NONE;
+        chunk_info(chunk)[first] = 0;
+        arena_pages_give(arena, chunk, first, n_pages);
+    }
+    large->n_put += n;
+    large->n_flushes++;
+}
+
+void arena_large_drain(struct arena *arena, unsigned class_idx) {
+    void *next;
+    for (void *p = bin_remote_take(&arena->larges[class_idx - SIZE_CLASS_N_SMALL].remote); p != NULL;
+         p = next) {
+        next = bin_remote_next(p);
+        arena_large_flush(arena, class_idx, &p, 1);
+    }
+}
+
+/* Takes the chunk out of everything and destroys it without the lock. False: it is still there, but clean or
+ * dirty as chunk_destroy left it, and linked again. */
+static bool arena_chunk_drop(struct arena *arena, struct chunk *chunk) {
+    arena_bucket_leave(arena, chunk);
+    list_remove(&chunk->dirty_link);
+    list_remove(&chunk->all_link);
+    arena->n_chunks--;
+    arena->n_dirty_pages -= chunk->n_dirty_pages;
+    arena->n_muzzy_pages -= chunk->n_muzzy_pages;
+    arena->n_purged_pages += chunk->n_dirty_pages;
+    arena->n_purge_calls++;
+    lock_release(&arena->pages_lock);
+    bool is_gone = chunk_destroy(chunk);
+    lock_acquire(&arena->pages_lock);
+    if (is_gone)
+        return true;
+    arena->n_dirty_pages += chunk->n_dirty_pages;
+    arena->n_muzzy_pages += chunk->n_muzzy_pages;
+    arena_chunk_link(arena, chunk);
+    if (chunk->n_dirty_pages != 0)
+        list_push_tail(&arena->dirty_chunks, &chunk->dirty_link);
+    return false;
+}
+
+/* Purges one range of free pages that are set in `bits` (dirty or muzzy). The pages count as taken while the
+ * lock is released. False if there is none, or the system refuses. */
+static bool arena_range_purge(struct arena *arena, struct chunk *chunk, uint64_t *bits, bool is_lazy) {
+    size_t first = bitmap_next_one(bits, chunk_geo.n_pages, 0);
+    if (first == chunk_geo.n_pages)
+        return false;
+    size_t n = bitmap_next_zero(bits, chunk_geo.n_pages, first) - first;
+    bool is_dirty = bits == chunk_dirty_bits(chunk);
+    bitmap_clear_range(chunk_free_bits(chunk), first, n);
+    bitmap_clear_range(bits, first, n);
+    chunk->n_free_pages -= (uint32_t)n;
+    *(is_dirty ? &chunk->n_dirty_pages : &chunk->n_muzzy_pages) -= (uint32_t)n;
+    *(is_dirty ? &arena->n_dirty_pages : &arena->n_muzzy_pages) -= n;
+    lock_release(&arena->pages_lock);
+    void *at = chunk_page_address(chunk, first);
+    int err = is_lazy ? os_purge_lazily(at, n << PAGE_LG) : os_purge(at, n << PAGE_LG);
+    lock_acquire(&arena->pages_lock);
+    arena->n_purge_calls++;
+    if (err != 0) {
+        arena->n_active_pages += n;
+        arena_pages_give(arena, chunk, first, n);
+        return false;
+    }
+    size_t n_range;
+    bitmap_set_range(chunk_free_bits(chunk), first, n);
+    chunk->n_free_pages += (uint32_t)n;
+    if (is_lazy) {
+        bitmap_set_range(chunk_muzzy_bits(chunk), first, n);
+        chunk->n_muzzy_pages += (uint32_t)n;
+        arena->n_muzzy_pages += n;
+    }
+    bitmap_range_around(chunk_free_bits(chunk), chunk_geo.n_pages, first, &n_range);
+    chunk->longest_pages = (uint32_t)util_max(chunk->longest_pages, n_range);
+    arena_bucket_update(arena, chunk);
+    arena->n_purged_pages += n;
+    return true;
+}
+
+void arena_pages_purge(struct arena *arena, size_t n_dirty_limit, size_t n_muzzy_limit) {
+    bool is_lazy = arena->muzzy_decay.time_ms != 0 && n_muzzy_limit != 0;
+    arena->n_purge_passes++;
+    while (arena->n_dirty_pages > n_dirty_limit && !list_is_empty(&arena->dirty_chunks)) {
+        struct chunk *chunk = LIST_ENTRY(arena->dirty_chunks.next, struct chunk, dirty_link);
+        if (chunk->n_free_pages == chunk_usable_pages()) {
+            if (!arena_chunk_drop(arena, chunk))
+                break;
+        } else if (chunk->n_dirty_pages == 0) {
+            list_remove(&chunk->dirty_link);
+        } else if (!arena_range_purge(arena, chunk, chunk_dirty_bits(chunk), is_lazy)) {
+            break;
+        }
+    }
+    for (struct list *at = arena->chunks.next;
+         at != &arena->chunks && arena->n_muzzy_pages > n_muzzy_limit;) {
+        struct chunk *chunk = LIST_ENTRY(at, struct chunk, all_link);
+        if (chunk->n_muzzy_pages == 0)
+            at = at->next;
+        else if (!arena_range_purge(arena, chunk, chunk_muzzy_bits(chunk), false))
+            break;
+    }
+}

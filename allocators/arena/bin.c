@@ -1,0 +1,168 @@
+#include "bin.h"
+
+#include "os.h"
+
+void bin_init(struct bin *bin, unsigned class_idx) {
+    lock_init(&bin->lock, LOCK_BIN);
+    bin->class_idx = class_idx;
+}
+
+/* Makes `run` the current one; the old one, if any, waits or is forgotten. */
+static void bin_install(struct bin *bin, struct run *run) {
+    struct run *old = bin->current;
+    if (old != NULL && old->n_free != 0) {
+        old->state = RUN_WAITING;
+        heap_insert(&bin->waiting, &old->by_address);
+    } else if (old != NULL) {
+        old->state = RUN_FULL;
+    }
+    run->state = RUN_CURRENT;
+    bin->current = run;
+}
+
+/* The current run is full: the lowest waiting one, else the spare, else a new one takes its place. */
+static bool bin_next_run(struct bin *bin, const struct bin_supply *supply) {
+    struct heap_node *node = heap_pop(&bin->waiting);
+    struct run *run = node != NULL ? (struct run *)(void *)node : bin->spare;
+    if (node == NULL && run != NULL)
+        bin->spare = NULL;
+    if (run == NULL) {
+        run = supply->take(supply->ctx, bin->class_idx);
+        if (run == NULL)
+            return false;
+        bin->n_runs++;
+    }
+    bin_install(bin, run);
+    return true;
+}
+
+static void bin_release(struct bin *bin, const struct bin_supply *supply, struct run *run) {
+    bin->n_runs--;
+    supply->give(supply->ctx, run);
+}
+
+/* A run that is not current has become empty: of it and the spare, the lower one is kept. */
+static void bin_retire(struct bin *bin, const struct bin_supply *supply, struct run *run) {
+    struct run *other = bin->spare;
+    if (other != NULL && run_base(other) < run_base(run)) {
+        bin_release(bin, supply, run);
+        return;
+    }
+    run->state = RUN_SPARE;
+    bin->spare = run;
+    if (other != NULL)
+        bin_release(bin, supply, other);
+}
+
+/* Regions of the run were freed, n_free having been n_before. */
+static void bin_settle(struct bin *bin, const struct bin_supply *supply, struct run *run, unsigned n_before) {
+    if (run->state == RUN_CURRENT)
+        return;
+    if (run_is_empty(run)) {
+        if (n_before != 0)
+            heap_remove(&bin->waiting, &run->by_address);
+        bin_retire(bin, supply, run);
+        return;
+    }
+    if (n_before != 0)
+        return;
+    if (bin->current != NULL && run_base(run) < run_base(bin->current)) {
+        bin_install(bin, run);
+    } else {
+        run->state = RUN_WAITING;
+        heap_insert(&bin->waiting, &run->by_address);
+    }
+}
+
+size_t bin_fill(struct bin *bin, const struct bin_supply *supply, void **out, size_t n) {
+    size_t left = n;
+    if (UTIL_UNLIKELY(atomic_load_explicit(&bin->remote, memory_order_relaxed) != 0))
+        bin_drain(bin, supply);
+    for (;;) {
+        if (bin->current != NULL && bin->current->n_free != 0)
+            left -= run_take(bin->current, out + left, left);
+        if (left == 0 || !bin_next_run(bin, supply))
+            break;
+    }
+    if (UTIL_UNLIKELY(left != 0))
+        for (size_t i = 0; i < n - left; i++)
+            out[i] = out[i + left];
+    bin->n_taken += n - left;
+    bin->n_fills++;
+    return n - left;
+}
+
+static uint32_t bin_region_or_die(const struct run *run, const struct run_class *rc, const void *p) {
+    uint32_t idx = run_region_of(run, rc, p);
+    if (UTIL_UNLIKELY(idx >= rc->n_regions))
+        os_die("free of an interior pointer", p);
+    return idx;
+}
+
+void bin_flush(struct bin *bin, const struct bin_supply *supply, void *const *regions, size_t n) {
+    const struct run_class *rc = &run_classes[bin->class_idx];
+    const uintptr_t run_bytes = (uintptr_t)rc->n_pages << PAGE_LG;
+    for (size_t i = 0; i < n;) {
+        struct chunk *chunk = chunk_of(regions[i]);
+        if (UTIL_UNLIKELY(chunk_map(chunk)[chunk_page_of(chunk, regions[i])] != bin->class_idx))
+            os_die("double free of", regions[i]); /* its run is gone already */
+        struct run *run = run_of(chunk, regions[i]);
+        unsigned n_before = run->n_free;
+        /* All that follow in the same run, without looking it up again. */
+        do {
+            if (UTIL_UNLIKELY(!run_put(run, bin_region_or_die(run, rc, regions[i]))))
+                os_die("double free of", regions[i]);
+        } while (++i < n && (uintptr_t)regions[i] - run_base(run) < run_bytes);
+        bin_settle(bin, supply, run, n_before);
+    }
+    bin->n_put += n;
+    bin->n_flushes++;
+}
+
+void bin_drain(struct bin *bin, const struct bin_supply *supply) {
+    void *batch[64];
+    size_t n = 0;
+    for (void *p = bin_remote_take(&bin->remote); p != NULL;) {
+        batch[n++] = p;
+        p = bin_remote_next(p);
+        if (n == sizeof batch / sizeof batch[0] || p == NULL) {
+            bin_flush(bin, supply, batch, n);
+            n = 0;
+        }
+    }
+}
+
+void bin_trim(struct bin *bin, const struct bin_supply *supply) {
+    struct run *current = bin->current;
+    if (current != NULL && run_is_empty(current)) {
+        bin->current = NULL;
+        bin_release(bin, supply, current);
+    }
+    if (bin->spare != NULL) {
+        bin_release(bin, supply, bin->spare);
+        bin->spare = NULL;
+    }
+}
+
+size_t bin_remote_push(_Atomic uint64_t *remote, void **blocks, size_t n) {
+    for (size_t i = 0; i + 1 < n; i++)
+        *(void **)blocks[i] = blocks[i + 1];
+    uint64_t old = atomic_load_explicit(remote, memory_order_relaxed), fresh;
+    size_t count;
+    do {
+        *(void **)blocks[n - 1] = (void *)(old << 16 >> 16);
+        count = util_min((old >> BIN_REMOTE_COUNT_SHIFT) + n, BIN_REMOTE_COUNT_MAX);
+        fresh = (uint64_t)(uintptr_t)blocks[0] | (uint64_t)count << BIN_REMOTE_COUNT_SHIFT;
+    } while (!atomic_compare_exchange_weak_explicit(remote, &old, fresh, memory_order_release,
+                                                    memory_order_relaxed));
+    return count;
+}
+
+void *bin_remote_take(_Atomic uint64_t *remote) {
+    return (void *)(atomic_exchange_explicit(remote, 0, memory_order_acquire) << 16 >> 16);
+}
+
+void bin_check_region(struct chunk *chunk, const void *p) {
+    struct run *run = run_of(chunk, p);
+    bin_region_or_die(run, &run_classes[run->class_idx], p);
+}

@@ -1,0 +1,71 @@
+/* bin: all regions of one small class in one arena.
+ *
+ * Owns the current run, the heap of runs with free regions, one spare run, and the list of regions that other
+ * threads have sent back. Does not know arenas or thread caches: runs come from a supply given by the caller.
+ * Guarded by its own lock, but for the remote list, which is lock-free.
+ *
+ *   remote --CAS--> [p]->[p]->...            drained into the bitmaps at the next fill
+ *   current run     the lowest with room
+ *   waiting heap    runs with room, by address
+ *   (full runs)     nobody points to them; their objects do, through the page map
+ *   spare           one empty run
+ */
+#ifndef ARENA_BIN_H
+#define ARENA_BIN_H
+
+#include "lock.h"
+#include "run.h"
+
+/* Where a bin gets runs from and returns them to. Called with the bin's lock held. */
+struct bin_supply {
+    struct run *(*take)(void *ctx, unsigned class_idx); /* NULL: no memory */
+    void (*give)(void *ctx, struct run *run);
+    void *ctx;
+};
+
+/* The remote list: head pointer in 48 bits, its length (saturating) in the upper 16. */
+struct bin {
+    struct lock lock;
+    uint32_t class_idx;
+    struct run *current, *spare;
+    struct heap waiting;
+    size_t n_runs;
+    size_t n_taken, n_put; /* regions over the bin's life; their difference is in use or cached */
+    size_t n_fills, n_flushes;
+    _Atomic uint64_t remote UTIL_ALIGN_LINE;
+} UTIL_ALIGN_LINE;
+
+#define BIN_REMOTE_COUNT_SHIFT 48
+#define BIN_REMOTE_COUNT_MAX 0xffffu
+
+void bin_init(struct bin *bin, unsigned class_idx);
+
+/** Fills out[0..n) with regions such that out[n-1] is the lowest. Fewer only if memory is out: then they
+ * stand at the start. Returns how many. The lock must be held. */
+size_t bin_fill(struct bin *bin, const struct bin_supply *supply, void **out, size_t n);
+
+/** Frees regions that belong to this bin. Aborts on an interior pointer or a double free. The lock must be
+ * held. */
+void bin_flush(struct bin *bin, const struct bin_supply *supply, void *const *regions, size_t n);
+
+/** Drains the remote list into the bitmaps. The lock must be held. */
+void bin_drain(struct bin *bin, const struct bin_supply *supply);
+
+/** Gives the spare run back, and the current one if it is empty. The lock must be held. */
+void bin_trim(struct bin *bin, const struct bin_supply *supply);
+
+/** Chains n blocks and pushes them with one compare-and-swap; the length of the list then. Any thread. */
+size_t bin_remote_push(_Atomic uint64_t *remote, void **blocks, size_t n);
+
+/** Takes the whole list; its first block or NULL. Follow it with bin_remote_next, read before reuse. */
+void *bin_remote_take(_Atomic uint64_t *remote);
+
+static inline void *bin_remote_next(void *block) {
+    return *(void **)block;
+}
+
+/** Aborts unless p begins a region of a run in a chunk of runs. No lock: p's run exists as long as p is live.
+ */
+void bin_check_region(struct chunk *chunk, const void *p);
+
+#endif

@@ -1,0 +1,274 @@
+#include "chunk.h"
+
+#include <string.h>
+
+#include "base.h"
+#include "bitmap.h"
+#include "os.h"
+
+struct chunk_geometry chunk_geo;
+_Atomic uintptr_t chunk_dir[CHUNK_DIR_ENTRIES];
+
+/* The registry: one bit for each 256 KiB of the 47-bit user address space, in two levels. */
+#define REGISTRY_LEAF_LG 33
+#define REGISTRY_N_LEAVES ((size_t)1 << (47 - REGISTRY_LEAF_LG))
+#define REGISTRY_LEAF_WORDS (((size_t)1 << (REGISTRY_LEAF_LG - CHUNK_LG_MIN)) / 64)
+
+struct registry_leaf {
+    _Atomic uint64_t words[REGISTRY_LEAF_WORDS];
+};
+
+static _Atomic(struct registry_leaf *) registry[REGISTRY_N_LEAVES];
+
+/* Purged chunks by address. A chunk here is registered nowhere and, unless the purge failed, all zero. */
+#define STORE_MAX 16
+static struct {
+    struct lock lock;
+    unsigned n;
+    uintptr_t bases[STORE_MAX];
+} store;
+
+static _Atomic uintptr_t chunk_next_hint;
+
+static size_t chunk_bits_bytes(size_t n_bits) {
+    return BITMAP_WORDS(n_bits) * sizeof(uint64_t);
+}
+
+void chunk_init(unsigned lg_chunk, const size_t slot_bytes[CHUNK_N_POOLS],
+                const unsigned min_pages[CHUNK_N_POOLS]) {
+    struct chunk_geometry *geo = &chunk_geo;
+    geo->lg = lg_chunk;
+    geo->n_pages = 1u << (lg_chunk - PAGE_LG);
+    size_t at = sizeof(struct chunk) + geo->n_pages;
+    geo->info_offset = at;
+    at += geo->n_pages * sizeof(uint16_t);
+    geo->free_offset = at;
+    geo->dirty_offset = at += chunk_bits_bytes(geo->n_pages);
+    geo->muzzy_offset = at += chunk_bits_bytes(geo->n_pages);
+    at += chunk_bits_bytes(geo->n_pages);
+    for (unsigned i = 0; i < CHUNK_N_POOLS; i++) {
+        geo->pools[i].slot_bytes = slot_bytes[i];
+        geo->pools[i].n_slots = geo->n_pages / min_pages[i];
+        geo->pools[i].bits_offset = at;
+        at += chunk_bits_bytes(geo->pools[i].n_slots);
+    }
+    at = util_align_up(at, UTIL_LINE_BYTES);
+    for (unsigned i = 0; i < CHUNK_N_POOLS; i++) {
+        geo->pools[i].offset = at;
+        at += geo->pools[i].n_slots * slot_bytes[i];
+    }
+    at += (CHUNK_N_SKEWS - 1) * UTIL_LINE_BYTES;
+    geo->n_header_pages = (unsigned)(util_align_up(at, PAGE_BYTES) >> PAGE_LG);
+    geo->mask = ~(((uintptr_t)1 << lg_chunk) - 1);
+    lock_init(&store.lock, LOCK_RECYCLE);
+    /* Entry 0 must not match NULL, nor any entry an address below the first chunk. */
+    for (size_t i = 0; i < ((size_t)1 << CHUNK_LG_MAX >> CHUNK_DIR_SHIFT); i++)
+        atomic_store_explicit(&chunk_dir[i], (uintptr_t)1 << 63, memory_order_relaxed);
+    geo->bytes = (size_t)1 << lg_chunk;
+}
+
+static struct registry_leaf *chunk_leaf(uintptr_t base, bool may_create) {
+    if (base >> 47 != 0)
+        return NULL;
+    _Atomic(struct registry_leaf *) *where = &registry[base >> REGISTRY_LEAF_LG];
+    struct registry_leaf *leaf = atomic_load_explicit(where, memory_order_acquire);
+    if (leaf != NULL || !may_create)
+        return leaf;
+    struct registry_leaf *fresh = base_alloc(sizeof *fresh);
+    if (fresh != NULL && atomic_compare_exchange_strong_explicit(where, &leaf, fresh, memory_order_acq_rel,
+                                                                 memory_order_acquire))
+        return fresh;
+    return leaf;
+}
+
+static size_t chunk_leaf_bit(uintptr_t base) {
+    return (base >> CHUNK_LG_MIN) & (REGISTRY_LEAF_WORDS * 64 - 1);
+}
+
+static _Atomic uintptr_t *chunk_dir_entry(uintptr_t base) {
+    return &chunk_dir[(base >> CHUNK_DIR_SHIFT) % CHUNK_DIR_ENTRIES];
+}
+
+bool chunk_register(uintptr_t base) {
+    struct registry_leaf *leaf = chunk_leaf(base, true);
+    if (leaf == NULL)
+        return false;
+    size_t bit = chunk_leaf_bit(base);
+    atomic_fetch_or_explicit(&leaf->words[bit / 64], (uint64_t)1 << (bit % 64), memory_order_release);
+    return true;
+}
+
+void chunk_unregister(uintptr_t base) {
+    struct registry_leaf *leaf = chunk_leaf(base, false);
+    size_t bit = chunk_leaf_bit(base);
+    atomic_fetch_and_explicit(&leaf->words[bit / 64], ~((uint64_t)1 << (bit % 64)), memory_order_release);
+    uintptr_t map = (uintptr_t)chunk_map(chunk_at_base(base));
+    atomic_compare_exchange_strong_explicit(chunk_dir_entry(base), &map, (uintptr_t)1 << 63,
+                                            memory_order_relaxed, memory_order_relaxed);
+}
+
+bool chunk_is_registered(uintptr_t base) {
+    struct registry_leaf *leaf = chunk_leaf(base, false);
+    if (leaf == NULL)
+        return false;
+    size_t bit = chunk_leaf_bit(base);
+    return (atomic_load_explicit(&leaf->words[bit / 64], memory_order_acquire) >> (bit % 64)) & 1;
+}
+
+void chunk_dir_enter(struct chunk *chunk) {
+    atomic_store_explicit(chunk_dir_entry(chunk_base(chunk)), (uintptr_t)chunk_map(chunk),
+                          memory_order_relaxed);
+}
+
+void *chunk_hint(void) {
+    return (void *)atomic_load_explicit(&chunk_next_hint, memory_order_relaxed);
+}
+
+void chunk_set_hint(uintptr_t base, size_t bytes) {
+    uintptr_t below = (base - util_align_up(bytes, chunk_geo.bytes)) & chunk_geo.mask;
+    atomic_store_explicit(&chunk_next_hint, below, memory_order_relaxed);
+}
+
+/* Takes the lowest chunk of the store, or 0. */
+static uintptr_t chunk_store_take(void) {
+    uintptr_t base = 0;
+    if (store.n == 0 || !lock_try(&store.lock))
+        return 0;
+    if (store.n != 0) {
+        base = store.bases[0];
+        store.n--;
+        memmove(store.bases, store.bases + 1, store.n * sizeof store.bases[0]);
+    }
+    lock_release(&store.lock);
+    return base;
+}
+
+/* False if the store is full or busy. */
+static bool chunk_store_put(uintptr_t base) {
+    if (!lock_try(&store.lock))
+        return false;
+    bool has_room = store.n < STORE_MAX;
+    if (has_room) {
+        unsigned i = store.n++;
+        for (; i > 0 && store.bases[i - 1] > base; i--)
+            store.bases[i] = store.bases[i - 1];
+        store.bases[i] = base;
+    }
+    lock_release(&store.lock);
+    return has_room;
+}
+
+size_t chunk_store_trim(void) {
+    size_t n = 0;
+    for (uintptr_t base; (base = chunk_store_take()) != 0; n++)
+        if (os_unmap((void *)base, chunk_geo.bytes) != 0) {
+            chunk_store_put(base);
+            break;
+        }
+    return n * chunk_geo.bytes;
+}
+
+size_t chunk_store_bytes(void) {
+    return store.n * chunk_geo.bytes;
+}
+
+static uint64_t *chunk_slot_bits(struct chunk *chunk, unsigned pool) {
+    return (uint64_t *)(void *)((char *)chunk + chunk_geo.pools[pool].bits_offset);
+}
+
+/* Makes a header in a zeroed chunk and registers it; NULL if there is no memory for the registry. */
+static struct chunk *chunk_format(uintptr_t base, void *owner) {
+    if (!chunk_register(base))
+        return NULL;
+    struct chunk *chunk = chunk_at_base(base);
+    chunk->magic = CHUNK_MAGIC;
+    chunk->owner = owner;
+    chunk->by_address.key = base;
+    list_init(&chunk->dirty_link);
+    list_init(&chunk->all_link);
+    chunk->n_free_pages = chunk->longest_pages = chunk_usable_pages();
+    memset(chunk_map(chunk), CHUNK_MAP_NONE, chunk_geo.n_pages);
+    bitmap_set_range(chunk_free_bits(chunk), chunk_geo.n_header_pages, chunk_usable_pages());
+    for (unsigned i = 0; i < CHUNK_N_POOLS; i++)
+        bitmap_set_range(chunk_slot_bits(chunk, i), 0, chunk_geo.pools[i].n_slots);
+    chunk_dir_enter(chunk);
+    return chunk;
+}
+
+struct chunk *chunk_create(void *owner) {
+    uintptr_t base = chunk_store_take();
+    if (base == 0) {
+        base = (uintptr_t)os_map_aligned(chunk_hint(), chunk_geo.bytes, chunk_geo.bytes);
+        if (base == 0)
+            return NULL;
+        chunk_set_hint(base, chunk_geo.bytes);
+    }
+    struct chunk *chunk = chunk_format(base, owner);
+    if (chunk == NULL)
+        os_unmap((void *)base, chunk_geo.bytes);
+    return chunk;
+}
+
+bool chunk_destroy(struct chunk *chunk) {
+    uintptr_t base = chunk_base(chunk);
+    void *owner = chunk->owner;
+    chunk_unregister(base);
+    bool is_purged = store.n < STORE_MAX && os_purge((void *)base, chunk_geo.bytes) == 0;
+    if ((is_purged && chunk_store_put(base)) || os_unmap((void *)base, chunk_geo.bytes) == 0)
+        return true;
+    if (is_purged) {
+        chunk_format(base, owner); /* cannot fail: the registry has a leaf for it */
+    } else {
+        chunk_register(base);
+        chunk_dir_enter(chunk);
+    }
+    return false;
+}
+
+size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, bool *is_zeroed) {
+    size_t longest;
+    size_t first = bitmap_find_range(chunk_free_bits(chunk), chunk_geo.n_pages, n, align_pages, 0, &longest);
+    if (first == chunk_geo.n_pages) {
+        chunk->longest_pages = (uint32_t)longest;
+        return 0;
+    }
+    bitmap_clear_range(chunk_free_bits(chunk), first, n);
+    chunk->n_free_pages -= (uint32_t)n;
+    *is_zeroed = true;
+    if (chunk->n_dirty_pages != 0) {
+        size_t n_dirty = bitmap_count_range(chunk_dirty_bits(chunk), first, n);
+        bitmap_clear_range(chunk_dirty_bits(chunk), first, n);
+        chunk->n_dirty_pages -= (uint32_t)n_dirty;
+        *is_zeroed = n_dirty == 0;
+    }
+    if (chunk->n_muzzy_pages != 0) {
+        size_t n_muzzy = bitmap_count_range(chunk_muzzy_bits(chunk), first, n);
+        bitmap_clear_range(chunk_muzzy_bits(chunk), first, n);
+        chunk->n_muzzy_pages -= (uint32_t)n_muzzy;
+        *is_zeroed = *is_zeroed && n_muzzy == 0;
+    }
+    return first;
+}
+
+void chunk_pages_give(struct chunk *chunk, size_t first, size_t n) {
+    size_t n_range;
+    bitmap_set_range(chunk_free_bits(chunk), first, n);
+    bitmap_set_range(chunk_dirty_bits(chunk), first, n);
+    chunk->n_free_pages += (uint32_t)n;
+    chunk->n_dirty_pages += (uint32_t)n;
+    bitmap_range_around(chunk_free_bits(chunk), chunk_geo.n_pages, first, &n_range);
+    chunk->longest_pages = (uint32_t)util_max(chunk->longest_pages, n_range);
+}
+
+unsigned chunk_slot_take(struct chunk *chunk, unsigned pool) {
+    uint64_t *bits = chunk_slot_bits(chunk, pool);
+    size_t slot = bitmap_next_one(bits, chunk_geo.pools[pool].n_slots, 0);
+    if (slot == chunk_geo.pools[pool].n_slots)
+        os_die("no run slot left in chunk", chunk);
+    bitmap_clear(bits, slot);
+    return (unsigned)slot;
+}
+
+void chunk_slot_give(struct chunk *chunk, unsigned pool, unsigned slot) {
+    bitmap_set(chunk_slot_bits(chunk, pool), slot);
+}

@@ -1,0 +1,174 @@
+/* chunk: from an address to its metadata; which pages of a chunk are free, dirty or muzzy; chunks used again.
+ *
+ * Owns the geometry of chunks, the registry of all chunks, the directory that the fast path of free reads,
+ * and the store of purged chunks. Does not know size classes (map bytes are numbers to it), bins or arenas
+ * (owner is an opaque pointer). A chunk's content is guarded by its owner's page lock; registry and directory
+ * are lock-free; the store has the lock LOCK_RECYCLE, which is only ever tried, so that a fork cannot block
+ * it.
+ *
+ *   base                                                            base + chunk_bytes (a power of two,
+ * aligned) | skew | struct chunk | map | info | free | dirty | muzzy | slot bits | run slots ... | page |
+ * page | ... one byte a page --'     '-- two bytes a page            header pages --'
+ *
+ * Everything is found by masking. The skew, a function of the address, spreads the headers over the cache
+ * sets: without it the maps of all chunks would compete for the same few.
+ */
+#ifndef ARENA_CHUNK_H
+#define ARENA_CHUNK_H
+
+#include <stdatomic.h>
+
+#include "heap.h"
+#include "list.h"
+#include "lock.h"
+#include "util.h"
+
+#define CHUNK_LG_MIN 18
+#define CHUNK_LG_MAX 26
+#define CHUNK_MAGIC 0x61c8a7e3u
+#define CHUNK_HUGE_MAGIC 0x61c8a7e5u
+#define CHUNK_N_SKEWS 16
+#define CHUNK_N_POOLS 2
+
+/* Map byte of a page that holds no object that a thread cache may take: header, free, inside or uncached. */
+#define CHUNK_MAP_NONE 50
+
+struct chunk {
+    uint32_t magic;
+    uint32_t longest_pages; /* upper bound of the longest range of free pages */
+    void *owner;
+    struct heap_node by_address; /* in its owner's bucket */
+    struct list dirty_link;      /* in its owner's list of chunks with dirty pages, oldest first */
+    struct list all_link;
+    uint32_t n_free_pages, n_dirty_pages, n_muzzy_pages, bucket;
+    bool is_thp;
+    /* For a huge block (CHUNK_HUGE_MAGIC) only: */
+    uint32_t huge_class;
+    bool huge_is_cached, huge_is_zeroed;
+    size_t huge_bytes;  /* pages of the payload */
+    size_t huge_offset; /* from the chunk's base to the payload */
+    uint64_t huge_freed_ns;
+} UTIL_ALIGN_LINE;
+
+/* Fixed by chunk_init, constant afterwards. Offsets are relative to struct chunk. */
+struct chunk_geometry {
+    size_t bytes;   /* 0 until chunk_init, so that the fast path of free fails over */
+    uintptr_t mask; /* of the base */
+    unsigned lg;
+    unsigned n_pages, n_header_pages;
+    size_t info_offset, free_offset, dirty_offset, muzzy_offset;
+    struct chunk_pool {
+        size_t slot_bytes, offset, bits_offset;
+        unsigned n_slots;
+    } pools[CHUNK_N_POOLS];
+};
+
+extern struct chunk_geometry chunk_geo;
+
+/* A direct-mapped cache of the registry. An entry is the address of a chunk's map; map addresses lie in page
+ * 0 of their chunk, so (p xor entry) is below the chunk size exactly if p lies in that chunk, and its bits
+ * from 12 up are then p's page index. */
+#define CHUNK_DIR_ENTRIES 4096
+#define CHUNK_DIR_SHIFT 21
+extern _Atomic uintptr_t chunk_dir[CHUNK_DIR_ENTRIES];
+
+/** Fixes the geometry. slot_bytes and min_pages describe the two pools of run slots: a run with a slot of
+ * pool i has at least min_pages[i] pages, which bounds their number. Call once. */
+void chunk_init(unsigned lg_chunk, const size_t slot_bytes[CHUNK_N_POOLS],
+                const unsigned min_pages[CHUNK_N_POOLS]);
+
+/** Base of the chunk that p lies in. p - 1, so that a huge block aligned to chunks, which starts where a
+ * chunk would, is found in the chunk before it, where its header is. */
+static inline uintptr_t chunk_base_of(const void *p) {
+    return ((uintptr_t)p - 1) & chunk_geo.mask;
+}
+
+static inline struct chunk *chunk_at_base(uintptr_t base) {
+    return (struct chunk *)(base + ((base >> chunk_geo.lg) % CHUNK_N_SKEWS) * UTIL_LINE_BYTES);
+}
+
+/** Header of the chunk of a pointer that is known to be ours. */
+static inline struct chunk *chunk_of(const void *p) {
+    return chunk_at_base(chunk_base_of(p));
+}
+
+static inline uintptr_t chunk_base(const struct chunk *chunk) {
+    return (uintptr_t)chunk & chunk_geo.mask;
+}
+
+static inline uint8_t *chunk_map(struct chunk *chunk) {
+    return (uint8_t *)(chunk + 1);
+}
+
+/* Per page: the run slot (small), or the number of pages (first page of a large run), or 0. */
+static inline uint16_t *chunk_info(struct chunk *chunk) {
+    return (uint16_t *)(void *)((char *)chunk + chunk_geo.info_offset);
+}
+
+static inline uint64_t *chunk_free_bits(struct chunk *chunk) {
+    return (uint64_t *)(void *)((char *)chunk + chunk_geo.free_offset);
+}
+
+static inline uint64_t *chunk_dirty_bits(struct chunk *chunk) {
+    return (uint64_t *)(void *)((char *)chunk + chunk_geo.dirty_offset);
+}
+
+static inline uint64_t *chunk_muzzy_bits(struct chunk *chunk) {
+    return (uint64_t *)(void *)((char *)chunk + chunk_geo.muzzy_offset);
+}
+
+static inline void *chunk_slot(struct chunk *chunk, unsigned pool, unsigned slot) {
+    const struct chunk_pool *p = &chunk_geo.pools[pool];
+    return (char *)chunk + p->offset + slot * p->slot_bytes;
+}
+
+static inline size_t chunk_page_of(const struct chunk *chunk, const void *p) {
+    return ((uintptr_t)p - chunk_base(chunk)) >> PAGE_LG;
+}
+
+static inline void *chunk_page_address(const struct chunk *chunk, size_t page) {
+    return (void *)(chunk_base(chunk) + (page << PAGE_LG));
+}
+
+static inline unsigned chunk_usable_pages(void) {
+    return chunk_geo.n_pages - chunk_geo.n_header_pages;
+}
+
+/** A chunk with all pages free, used again or new, registered; NULL if the system refuses. */
+struct chunk *chunk_create(void *owner);
+
+/** Gives up a chunk whose pages are all free: to the store, purged, or to the system. False if the system
+ * refuses both; the chunk is then as it was. The caller must have made sure that nobody can find it any more.
+ */
+bool chunk_destroy(struct chunk *chunk);
+
+/** Unmaps all chunks in the store; the bytes given back. For purges and when memory runs out. */
+size_t chunk_store_trim(void);
+size_t chunk_store_bytes(void);
+
+/** Enters or removes a base in the registry; false if there is no memory for it. */
+bool chunk_register(uintptr_t base);
+void chunk_unregister(uintptr_t base);
+
+/** True if base is that of a chunk of ours, arena's or huge. Never touches the memory at base. */
+bool chunk_is_registered(uintptr_t base);
+
+/** Puts a registered chunk of runs into the directory. */
+void chunk_dir_enter(struct chunk *chunk);
+
+/** Base of a good place for the next chunk: below the last one. */
+void *chunk_hint(void);
+void chunk_set_hint(uintptr_t base, size_t bytes);
+
+/** Takes n free pages, the lowest that fit, aligned to align_pages counted from the chunk's base. Returns the
+ * page index, or 0 with longest_pages made exact. *is_zeroed tells whether all of them read as zero. */
+size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, bool *is_zeroed);
+
+/** Gives n pages back, dirty. */
+void chunk_pages_give(struct chunk *chunk, size_t first, size_t n);
+
+/** Lowest free slot of a pool. There is one, for the pools are sized for the smallest runs. */
+unsigned chunk_slot_take(struct chunk *chunk, unsigned pool);
+void chunk_slot_give(struct chunk *chunk, unsigned pool, unsigned slot);
+
+#endif

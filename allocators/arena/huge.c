@@ -1,0 +1,96 @@
+#include "huge.h"
+
+#include "os.h"
+
+static size_t huge_offset_for(size_t align) {
+    if (align >= chunk_geo.bytes)
+        return chunk_geo.bytes;
+    return util_max(align, PAGE_BYTES);
+}
+
+/* Maps header and payload: [base, base + offset + bytes), the hole between them unmapped again. */
+static uintptr_t huge_map(size_t bytes, size_t align, size_t offset) {
+    size_t total = offset + bytes;
+    if (align <= chunk_geo.bytes) {
+        uintptr_t base = (uintptr_t)os_map_aligned(chunk_hint(), total, chunk_geo.bytes);
+        if (base != 0)
+            chunk_set_hint(base, total);
+        return base;
+    }
+    if (total + align < total)
+        return 0;
+    char *p = os_map(NULL, total + align);
+    if (p == NULL)
+        return 0;
+    uintptr_t payload = util_align_up((uintptr_t)p + offset, align);
+    uintptr_t base = payload - offset, end = (uintptr_t)p + total + align;
+    if (base != (uintptr_t)p)
+        os_unmap(p, base - (uintptr_t)p);
+    if (end != payload + bytes)
+        os_unmap((void *)(payload + bytes), end - (payload + bytes));
+    return base;
+}
+
+struct chunk *huge_create(void *owner, size_t bytes, size_t align) {
+    size_t offset = huge_offset_for(align);
+    if (bytes + offset < bytes || bytes > (size_t)PTRDIFF_MAX)
+        return NULL;
+    uintptr_t base = huge_map(bytes, align, offset);
+    if (base == 0)
+        return NULL;
+    if (!chunk_register(base)) {
+        os_unmap((void *)base, offset + bytes);
+        return NULL;
+    }
+    if (offset > PAGE_BYTES)
+        os_unmap((void *)(base + PAGE_BYTES), offset - PAGE_BYTES);
+    struct chunk *huge = chunk_at_base(base);
+    huge->magic = CHUNK_HUGE_MAGIC;
+    huge->owner = owner;
+    huge->huge_bytes = bytes;
+    huge->huge_offset = offset;
+    huge->huge_is_zeroed = true;
+    list_init(&huge->dirty_link);
+    list_init(&huge->all_link);
+    return huge;
+}
+
+void huge_destroy(struct chunk *huge) {
+    uintptr_t base = chunk_base(huge);
+    size_t offset = huge->huge_offset, bytes = huge->huge_bytes;
+    chunk_unregister(base);
+    if (offset == PAGE_BYTES) {
+        if (os_unmap((void *)base, offset + bytes) != 0)
+            os_purge((void *)base, offset + bytes);
+        return;
+    }
+    if (os_unmap((void *)(base + offset), bytes) != 0)
+        os_purge((void *)(base + offset), bytes);
+    os_unmap((void *)base, PAGE_BYTES);
+}
+
+bool huge_resize_in_place(struct chunk *huge, size_t bytes) {
+    char *payload = huge_payload(huge);
+    size_t old = huge->huge_bytes;
+    if (bytes < old && os_unmap(payload + bytes, old - bytes) != 0)
+        return false;
+    if (bytes > old && !os_map_exactly(payload + old, bytes - old))
+        return false;
+    huge->huge_bytes = bytes;
+    return true;
+}
+
+struct chunk *huge_move(struct chunk *huge, size_t bytes) {
+    struct chunk *to = huge_create(huge->owner, bytes, PAGE_BYTES);
+    if (to == NULL)
+        return NULL;
+    if (os_move_pages(huge_payload(huge), huge->huge_bytes, huge_payload(to), bytes) != 0) {
+        huge_destroy(to);
+        return NULL;
+    }
+    /* The old payload is unmapped already; what is left is the header page. */
+    uintptr_t base = chunk_base(huge);
+    chunk_unregister(base);
+    os_unmap((void *)base, PAGE_BYTES);
+    return to;
+}

@@ -1,0 +1,216 @@
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+void *os_sys_mmap(void *hint, size_t bytes, int prot, int flags) {
+    return mmap(hint, bytes, prot, flags, -1, 0);
+}
+
+int os_sys_munmap(void *addr, size_t bytes) {
+    return munmap(addr, bytes);
+}
+
+int os_sys_madvise(void *addr, size_t bytes, int advice) {
+    return madvise(addr, bytes, advice);
+}
+
+void *os_sys_mremap(void *addr, size_t old_bytes, size_t new_bytes, int flags, void *target) {
+    return mremap(addr, old_bytes, new_bytes, flags, target);
+}
+
+static void *os_map_with(void *hint, size_t bytes, int extra_flags) {
+    int saved = errno;
+    void *p = os_sys_mmap(hint, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | extra_flags);
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void *os_map(void *hint, size_t bytes) {
+    return os_map_with(hint, bytes, 0);
+}
+
+bool os_map_exactly(void *addr, size_t bytes) {
+    void *p = os_map_with(addr, bytes, MAP_FIXED_NOREPLACE);
+    if (p == addr)
+        return true;
+    if (p != NULL)
+        os_unmap(p, bytes); /* kernels before 4.17 take the address as a mere hint */
+    return false;
+}
+
+void *os_map_aligned(void *hint, size_t bytes, size_t align) {
+    char *p = os_map(hint, bytes);
+    if (p == NULL || ((uintptr_t)p & (align - 1)) == 0)
+        return p;
+    os_unmap(p, bytes);
+    if (bytes + align < bytes)
+        return NULL;
+    p = os_map(NULL, bytes + align);
+    if (p == NULL) {
+        /* Too little address space for the slack: probe for an aligned place downwards from the hint. */
+        uintptr_t at = (uintptr_t)hint & ~(align - 1);
+        for (int i = 0; i < 64 && at > align; i++, at -= align)
+            if (os_map_exactly((void *)at, bytes))
+                return (void *)at;
+        return NULL;
+    }
+    size_t head = (size_t)((align - ((uintptr_t)p & (align - 1))) & (align - 1));
+    if (head != 0)
+        os_unmap(p, head);
+    os_unmap(p + head + bytes, align - head);
+    return p + head;
+}
+
+int os_unmap(void *addr, size_t bytes) {
+    int saved = errno;
+    int err = os_sys_munmap(addr, bytes) == 0 ? 0 : -errno;
+    errno = saved;
+    return err;
+}
+
+static int os_advise(void *addr, size_t bytes, int advice) {
+    int saved = errno;
+    int err = os_sys_madvise(addr, bytes, advice) == 0 ? 0 : -errno;
+    errno = saved;
+    return err;
+}
+
+int os_purge(void *addr, size_t bytes) {
+    return os_advise(addr, bytes, MADV_DONTNEED);
+}
+
+int os_purge_lazily(void *addr, size_t bytes) {
+    return os_advise(addr, bytes, MADV_FREE);
+}
+
+int os_move_pages(void *from, size_t from_bytes, void *to, size_t to_bytes) {
+    int saved = errno;
+    void *p = os_sys_mremap(from, from_bytes, to_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+    int err = p == MAP_FAILED ? -errno : 0;
+    errno = saved;
+    return err;
+}
+
+int os_advise_huge_pages(void *addr, size_t bytes, bool is_wanted) {
+    return os_advise(addr, bytes, is_wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+uint64_t os_now_ns(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Reads a small file into buf as a string; its length, 0 on any failure. */
+static size_t os_read_file(const char *path, char *buf, size_t size) {
+    int saved = errno;
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, buf, size - 1);
+        close(fd);
+    }
+    errno = saved;
+    if (n < 0)
+        n = 0;
+    buf[n] = '\0';
+    return (size_t)n;
+}
+
+static size_t os_parse_number(const char **text) {
+    size_t x = 0;
+    while (**text == ' ')
+        ++*text;
+    while (**text >= '0' && **text <= '9')
+        x = x * 10 + (size_t)(*(*text)++ - '0');
+    return x;
+}
+
+unsigned os_n_cpus(void) {
+    uint64_t mask[64];
+    int saved = errno;
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    errno = saved;
+    unsigned n = 0;
+    for (long i = 0; i < bytes / 8; i++)
+        n += (unsigned)__builtin_popcountl(mask[i]);
+    char buf[64];
+    if (os_read_file("/sys/fs/cgroup/cpu.max", buf, sizeof buf) != 0 && buf[0] != 'm') {
+        const char *text = buf;
+        size_t quota = os_parse_number(&text), period = os_parse_number(&text);
+        if (quota != 0 && period != 0)
+            n = (unsigned)util_min(n, util_max((quota + period - 1) / period, 1));
+    }
+    return n == 0 ? 1 : n;
+}
+
+unsigned os_current_cpu(void) {
+    int cpu = sched_getcpu();
+    return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
+size_t os_resident_bytes(void) {
+    char buf[128];
+    if (os_read_file("/proc/self/statm", buf, sizeof buf) == 0)
+        return 0;
+    const char *text = buf;
+    os_parse_number(&text);
+    return os_parse_number(&text) << PAGE_LG;
+}
+
+bool os_is_privileged(void) {
+    return getauxval(AT_SECURE) != 0;
+}
+
+void os_write_error(const char *text) {
+    int saved = errno;
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+    errno = saved;
+}
+
+void os_die(const char *text, const void *addr) {
+    char line[160] = "arena: ";
+    size_t n = strlen(line);
+    for (; *text != '\0' && n < sizeof line - 24; text++)
+        line[n++] = *text;
+    line[n++] = ' ';
+    line[n++] = '0';
+    line[n++] = 'x';
+    int shift = 60;
+    while (shift > 0 && ((uintptr_t)addr >> shift & 15) == 0)
+        shift -= 4;
+    for (; shift >= 0; shift -= 4)
+        line[n++] = "0123456789abcdef"[(uintptr_t)addr >> shift & 15];
+    line[n++] = '\n';
+    line[n] = '\0';
+    os_write_error(line);
+    abort();
+}
+
+void os_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns) {
+    int saved = errno;
+    struct timespec ts = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns != 0 ? &ts : NULL, NULL, 0);
+    errno = saved;
+}
+
+void os_futex_wake(_Atomic uint32_t *word, int n) {
+    int saved = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+    errno = saved;
+}

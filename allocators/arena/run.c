@@ -1,0 +1,94 @@
+#include "run.h"
+
+#include <string.h>
+
+#include "bitmap.h"
+
+/* Words of bitmap: pool 0 for 640 regions, pool 1 for 2048. Two sizes, because one would cost the small
+ * classes more header or the tiny ones more runs. */
+#define RUN_POOL0_WORDS 10u
+#define RUN_POOL1_WORDS 32u
+#define RUN_TARGET_PAGES 16u
+#define RUN_TARGET_REGIONS 32u
+
+struct run_class run_classes[SIZE_CLASS_N_SMALL];
+
+/* Pages of a run: the least multiple of what the region divides exactly that reaches 64 KiB and, from 2 KiB
+ * up, up to 32 regions, so that a fill or flush touches few runs. All are steps of size_class_page_bucket. */
+static unsigned run_pages_for(size_t region_bytes, unsigned max_pages, unsigned max_regions) {
+    unsigned unit = 1;
+    while (unit * PAGE_BYTES % region_bytes != 0)
+        unit++;
+    size_t want = util_max(RUN_TARGET_PAGES, region_bytes * RUN_TARGET_REGIONS >> PAGE_LG);
+    want = util_min(want, 64);
+    unsigned pages = unit;
+    while (pages * 2 <= want && pages * 2 <= max_pages &&
+           pages * 2 * PAGE_BYTES / region_bytes <= max_regions)
+        pages *= 2;
+    return pages;
+}
+
+void run_init_classes(unsigned lg_chunk, size_t slot_bytes[CHUNK_N_POOLS],
+                      unsigned min_pages[CHUNK_N_POOLS]) {
+    unsigned max_pages = 1u << (lg_chunk - PAGE_LG - 2);
+    const unsigned words[CHUNK_N_POOLS] = {RUN_POOL0_WORDS, RUN_POOL1_WORDS};
+    for (unsigned i = 0; i < CHUNK_N_POOLS; i++) {
+        slot_bytes[i] = sizeof(struct run) + words[i] * sizeof(uint64_t);
+        min_pages[i] = max_pages;
+    }
+    for (unsigned idx = 0; idx < SIZE_CLASS_N_SMALL; idx++) {
+        struct run_class *rc = &run_classes[idx];
+        size_t bytes = size_class_bytes(idx);
+        rc->pool = bytes < 64;
+        rc->region_bytes = (uint32_t)bytes;
+        rc->n_pages = (uint16_t)run_pages_for(bytes, max_pages, words[rc->pool] * 64);
+        rc->n_regions = (uint32_t)(rc->n_pages * PAGE_BYTES / bytes);
+        rc->n_words = (uint8_t)BITMAP_WORDS(rc->n_regions);
+        rc->inverse = (uint32_t)((((uint64_t)1 << 32) + bytes - 1) / bytes);
+        min_pages[rc->pool] = (unsigned)util_min(min_pages[rc->pool], rc->n_pages);
+    }
+}
+
+struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_idx) {
+    const struct run_class *rc = &run_classes[class_idx];
+    unsigned slot = chunk_slot_take(chunk, rc->pool);
+    struct run *run = chunk_slot(chunk, rc->pool, slot);
+    run->by_address.key = (uintptr_t)chunk_page_address(chunk, first_page);
+    run->n_free = (uint16_t)rc->n_regions;
+    run->first_page = (uint16_t)first_page;
+    run->slot = (uint16_t)slot;
+    run->class_idx = (uint8_t)class_idx;
+    run->free_bits[rc->n_words - 1] = 0;
+    bitmap_clear_range(run->free_bits, 0, rc->n_words * 64);
+    bitmap_set_range(run->free_bits, 0, rc->n_regions);
+    uint16_t *info = chunk_info(chunk) + first_page;
+    for (unsigned i = 0; i < rc->n_pages; i++)
+        info[i] = (uint16_t)slot;
+    memset(chunk_map(chunk) + first_page, (int)class_idx, rc->n_pages);
+    return run;
+}
+
+void run_destroy(struct chunk *chunk, struct run *run) {
+    const struct run_class *rc = &run_classes[run->class_idx];
+    memset(chunk_map(chunk) + run->first_page, CHUNK_MAP_NONE, rc->n_pages);
+    chunk_slot_give(chunk, rc->pool, run->slot);
+}
+
+size_t run_take(struct run *run, void **end, size_t n) {
+    const struct run_class *rc = &run_classes[run->class_idx];
+    const uintptr_t base = run_base(run), region_bytes = rc->region_bytes;
+    size_t want = util_min(n, run->n_free), left = want;
+    for (size_t w = 0; left != 0; w++) {
+        uint64_t bits = run->free_bits[w];
+        if (bits == 0)
+            continue;
+        uintptr_t word_base = base + w * 64 * region_bytes;
+        do {
+            *--end = (void *)(word_base + (unsigned)__builtin_ctzl(bits) * region_bytes);
+            bits &= bits - 1;
+        } while (--left != 0 && bits != 0);
+        run->free_bits[w] = bits;
+    }
+    run->n_free = (uint16_t)(run->n_free - want);
+    return want;
+}

@@ -1,0 +1,89 @@
+/* run: some pages of a chunk cut into regions of one small class, and which of these are free.
+ *
+ * Owns the geometry of each class's runs and the run's record, which lies in a slot of the chunk's header,
+ * never in live objects. Does not know bins, locks or threads: the lock is the one of the bin that has the
+ * run.
+ *
+ *   struct run | bitmap: 1 = free region     in the chunk's header
+ *   region | region | region | ...           n_pages whole pages, divided exactly
+ */
+#ifndef ARENA_RUN_H
+#define ARENA_RUN_H
+
+#include "chunk.h"
+#include "size_class.h"
+
+enum run_state {
+    RUN_CURRENT, /* regions are taken from it */
+    RUN_WAITING, /* has free regions, in the bin's heap */
+    RUN_FULL,    /* known to its objects only */
+    RUN_SPARE    /* empty, kept against thrashing */
+};
+
+/* Constant by class after run_init_classes. */
+struct run_class {
+    uint32_t region_bytes, n_regions;
+    uint32_t inverse; /* ceil(2^32 / region_bytes): offset * inverse >> 32 is the region index */
+    uint16_t n_pages;
+    uint8_t pool, n_words;
+};
+
+extern struct run_class run_classes[SIZE_CLASS_N_SMALL];
+
+struct run {
+    struct heap_node by_address; /* key: address of the first region */
+    uint16_t n_free;
+    uint16_t first_page;
+    uint16_t slot;
+    uint8_t class_idx;
+    uint8_t state;
+    uint64_t free_bits[];
+};
+
+/** Chooses the runs of all classes for a chunk of lg_chunk; fills in what chunk_init wants to know. */
+void run_init_classes(unsigned lg_chunk, size_t slot_bytes[CHUNK_N_POOLS], unsigned min_pages[CHUNK_N_POOLS]);
+
+/** Makes a run of the class from n_pages free pages at first_page: record, page map. */
+struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_idx);
+
+/** Undoes run_create; the pages are not yet given back. */
+void run_destroy(struct chunk *chunk, struct run *run);
+
+static inline uintptr_t run_base(const struct run *run) {
+    return run->by_address.key;
+}
+
+/** The run of a pointer into a small page of the chunk. */
+static inline struct run *run_of(struct chunk *chunk, const void *p) {
+    size_t page = chunk_page_of(chunk, p);
+    unsigned pool = run_classes[chunk_map(chunk)[page]].pool;
+    return chunk_slot(chunk, pool, chunk_info(chunk)[page]);
+}
+
+/** Index of the region that begins at p, or n_regions if none does (an interior pointer). */
+static inline uint32_t run_region_of(const struct run *run, const struct run_class *rc, const void *p) {
+    uint64_t offset = (uintptr_t)p - run_base(run);
+    uint32_t idx = (uint32_t)(offset * rc->inverse >> 32);
+    return (uint64_t)idx * rc->region_bytes == offset ? idx : rc->n_regions;
+}
+
+static inline bool run_is_empty(const struct run *run) {
+    return run->n_free == run_classes[run->class_idx].n_regions;
+}
+
+/** Takes up to n regions, lowest first, and stores them downwards from end[-1], so that a stack filled with
+ * them gives the lowest first. Returns how many. */
+size_t run_take(struct run *run, void **end, size_t n);
+
+/** Frees the region idx. False if it was free: a double free. */
+static inline bool run_put(struct run *run, uint32_t idx) {
+    uint64_t mask = (uint64_t)1 << (idx % 64);
+    uint64_t *word = &run->free_bits[idx / 64];
+    if (UTIL_UNLIKELY((*word & mask) != 0))
+        return false;
+    *word |= mask;
+    run->n_free++;
+    return true;
+}
+
+#endif

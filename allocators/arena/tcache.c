@@ -1,0 +1,397 @@
+#include "tcache.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base.h"
+#include "conf.h"
+#include "os.h"
+
+/* Slots of a bin's array, the first of which is the NULL that stops malloc. */
+#define TCACHE_MIN_LG 4u
+#define TCACHE_MAX_LG 11u
+#define TCACHE_START_BYTES ((size_t)8 << 10) /* a bin may hold at first */
+
+struct tcache_cold_bin {
+    void **base; /* first object; base[-1] is NULL. NULL itself: no array yet */
+    void *marked;
+    uint16_t mark; /* index of the NULL that stands for `marked`; 0 = no mark */
+    uint16_t capacity;
+    uint8_t lg_slots;
+    bool has_filled, has_flushed; /* since the capacity last changed */
+    uint16_t n_fill;
+    uint64_t n_filled, n_returned; /* objects, over the cache's life */
+};
+
+struct tcache {
+    struct list link;
+    struct tcache *next_in_pool;
+    struct tcache_tls *tls;
+    unsigned gc_next;
+    size_t capacity_bytes; /* sum over the bins */
+    uint64_t n_allocated_bytes, last_event_ns;
+    struct tcache_cold_bin bins[SIZE_CLASS_N_BINS];
+};
+
+/* An array of no slots: malloc meets the NULL, free meets the limit. */
+static void *tcache_empty_array[1];
+
+_Thread_local struct tcache_tls tcache_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static pthread_key_t tcache_key;
+static bool tcache_has_key;
+
+static void tcache_detach(void *arg);
+
+void tcache_init(void) {
+    tcache_has_key = pthread_key_create(&tcache_key, tcache_detach) == 0;
+}
+
+struct arena *tcache_arena(void) {
+    struct tcache_tls *tls = &tcache_tls;
+    if (tls->arena == NULL)
+        tls->arena = arena_join();
+    return tls->arena;
+}
+
+static void tcache_bin_reset(struct tcache_bin *bin) {
+    bin->top = bin->limit = tcache_empty_array + 1;
+}
+
+static unsigned tcache_start_capacity(unsigned class_idx) {
+    return (unsigned)util_max(
+        1, util_min((1u << TCACHE_MIN_LG) - 1, TCACHE_START_BYTES / size_class_bytes(class_idx)));
+}
+
+static unsigned tcache_max_capacity(unsigned class_idx) {
+    size_t n = conf.tcache_bytes / 2 / size_class_bytes(class_idx);
+    return (unsigned)util_max(1, util_min((1u << TCACHE_MAX_LG) - 1, n));
+}
+
+/* A cache from the arena's pool, arrays and all, or a new one. */
+static struct tcache *tcache_obtain(struct arena *arena) {
+    if (!lock_acquire_unless_forking(&arena->tcache_lock))
+        return NULL;
+    struct tcache *cold = arena->tcache_pool;
+    if (cold != NULL)
+        arena->tcache_pool = cold->next_in_pool;
+    else
+        cold = base_alloc(sizeof *cold);
+    if (cold != NULL)
+        list_push_tail(&arena->tcaches, &cold->link);
+    lock_release(&arena->tcache_lock);
+    return cold;
+}
+
+void tcache_attach(void) {
+    struct tcache_tls *tls = &tcache_tls;
+    for (unsigned i = 0; i <= SIZE_CLASS_N_BINS; i++)
+        tcache_bin_reset(&tls->bins[i]);
+    tls->state = TCACHE_DIRECT;
+    struct arena *arena = tcache_arena();
+    if (arena == NULL || !conf.is_tcache || conf.is_junk || conf.is_zero || !tcache_has_key)
+        return;
+    struct tcache *cold = tcache_obtain(arena);
+    if (cold == NULL)
+        return;
+    /* May allocate, as a TCACHE_DIRECT thread: the second level of the keys. */
+    if (pthread_setspecific(tcache_key, cold) != 0) {
+        cold->tls = NULL;
+        return;
+    }
+    cold->tls = tls;
+    cold->n_allocated_bytes = tls->n_direct_bytes;
+    cold->last_event_ns = os_now_ns();
+    cold->capacity_bytes = 0;
+    tls->cold = cold;
+    tls->budget = (int64_t)conf.tcache_gc_bytes;
+    tls->state = TCACHE_ACTIVE;
+}
+
+static size_t tcache_bin_count(const struct tcache_bin *bin, const struct tcache_cold_bin *cb) {
+    return cb->base == NULL ? 0 : (size_t)(bin->top - cb->base);
+}
+
+static void tcache_unmark(struct tcache_cold_bin *cb) {
+    if (cb->mark != 0)
+        cb->base[cb->mark] = cb->marked;
+    cb->mark = 0;
+}
+
+/* Gives the bin an array with room for capacity objects, keeping what it holds. False: no memory. */
+static bool tcache_bin_set_capacity(unsigned class_idx, unsigned capacity) {
+    struct tcache *cold = tcache_tls.cold;
+    struct tcache_cold_bin *cb = &cold->bins[class_idx];
+    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
+    size_t n = tcache_bin_count(bin, cb), bytes = size_class_bytes(class_idx);
+    if (cb->base == NULL || capacity >= 1u << cb->lg_slots) {
+        unsigned lg = TCACHE_MIN_LG;
+        while (capacity >= 1u << lg)
+            lg++;
+        void **array = base_alloc(sizeof(void *) << lg);
+        if (array == NULL)
+            return false;
+        if (n != 0)
+            memcpy(array + 1, cb->base, n * sizeof array[0]);
+        cb->base = array + 1;
+        cb->lg_slots = (uint8_t)lg;
+    }
+    cold->capacity_bytes += (capacity - cb->capacity) * bytes;
+    cb->capacity = (uint16_t)capacity;
+    cb->has_filled = cb->has_flushed = false;
+    bin->top = cb->base + n;
+    bin->limit = cb->base + capacity;
+    return true;
+}
+
+/* Room for the first objects of a bin in this thread: the array may be there from the cache's last owner. */
+static bool tcache_bin_open(unsigned class_idx) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    cb->n_fill = 1;
+    cb->capacity = 0;
+    if (cb->base != NULL)
+        tcache_tls.bins[class_idx].top = cb->base;
+    return tcache_bin_set_capacity(class_idx, tcache_start_capacity(class_idx));
+}
+
+static bool tcache_bin_is_open(unsigned class_idx) {
+    return tcache_tls.bins[class_idx].limit != tcache_empty_array + 1;
+}
+
+static bool tcache_is_cacheable(unsigned class_idx) {
+    return tcache_tls.state == TCACHE_ACTIVE && size_class_bytes(class_idx) <= conf.tcache_max_bytes;
+}
+
+/* The bin ran both dry and full since its last change: it wants twice the room, if the caps allow. */
+static void tcache_bin_grow(unsigned class_idx) {
+    struct tcache *cold = tcache_tls.cold;
+    struct tcache_cold_bin *cb = &cold->bins[class_idx];
+    unsigned capacity = (unsigned)util_min(cb->capacity * 2u + 1, tcache_max_capacity(class_idx));
+    size_t more_bytes = (capacity - cb->capacity) * size_class_bytes(class_idx);
+    if (capacity > cb->capacity && cold->capacity_bytes + more_bytes <= conf.tcache_bytes)
+        tcache_bin_set_capacity(class_idx, capacity);
+}
+
+/* Returns the oldest n objects. */
+static void tcache_bin_flush(unsigned class_idx, size_t n) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
+    size_t left = tcache_bin_count(bin, cb) - n;
+    tcache_unmark(cb);
+    arena_flush(tcache_tls.arena, class_idx, cb->base, n);
+    memmove(cb->base, cb->base + n, left * sizeof cb->base[0]);
+    bin->top = cb->base + left;
+    cb->n_returned += n;
+}
+
+static void *tcache_alloc_direct(unsigned class_idx) {
+    struct arena *arena = tcache_arena();
+    void *p = NULL;
+    if (arena == NULL || arena_fill(arena, class_idx, &p, 1) == 0)
+        return NULL;
+    return p;
+}
+
+void *tcache_alloc_slow(unsigned class_idx) {
+    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
+    if (!tcache_is_cacheable(class_idx) || (!tcache_bin_is_open(class_idx) && !tcache_bin_open(class_idx)))
+        return tcache_alloc_direct(class_idx);
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    tcache_unmark(cb);
+    if (bin->top == cb->base) {
+        if (cb->has_flushed)
+            tcache_bin_grow(class_idx);
+        cb->has_filled = true;
+        size_t most = util_max(cb->capacity / conf.tcache_fill_div, 1);
+        size_t n = arena_fill(tcache_tls.arena, class_idx, cb->base, util_min(cb->n_fill, most));
+        if (n == 0)
+            return NULL;
+        cb->n_fill = (uint16_t)util_min(cb->n_fill * 2u, most);
+        cb->n_filled += n;
+        bin->top = cb->base + n;
+    }
+    return *--bin->top;
+}
+
+void tcache_free_slow(unsigned class_idx, void *p) {
+    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
+    if (tcache_tls.state == TCACHE_UNUSED)
+        tcache_attach();
+    if (!tcache_is_cacheable(class_idx) || (!tcache_bin_is_open(class_idx) && !tcache_bin_open(class_idx))) {
+        arena_flush(tcache_arena(), class_idx, &p, 1);
+        return;
+    }
+    if (bin->top == bin->limit) {
+        struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+        if (cb->has_filled)
+            tcache_bin_grow(class_idx);
+        if (bin->top == bin->limit)
+            tcache_bin_flush(class_idx, (cb->capacity + 1u) / 2);
+        cb->has_flushed = true;
+    }
+    *bin->top++ = p;
+}
+
+/* One step of ageing of one bin. */
+static void tcache_bin_age(unsigned class_idx) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
+    size_t n = tcache_bin_count(bin, cb), n_unused = cb->mark;
+    tcache_unmark(cb);
+    if (n_unused != 0) {
+        tcache_bin_flush(class_idx, n_unused - n_unused / 4);
+        unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity / 2u);
+        n = tcache_bin_count(bin, cb);
+        if (capacity < cb->capacity && n <= capacity)
+            tcache_bin_set_capacity(class_idx, capacity);
+        cb->n_fill = (uint16_t)util_max(cb->n_fill / 2, 1);
+    }
+    if (n >= 2) {
+        cb->mark = (uint16_t)(n / 2);
+        cb->marked = cb->base[cb->mark];
+        cb->base[cb->mark] = NULL;
+    }
+}
+
+static void tcache_event(void) {
+    struct tcache_tls *tls = &tcache_tls;
+    struct tcache *cold = tls->cold;
+    cold->n_allocated_bytes += (uint64_t)((int64_t)conf.tcache_gc_bytes - tls->budget);
+    tls->budget = (int64_t)conf.tcache_gc_bytes;
+    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
+        unsigned idx = cold->gc_next;
+        cold->gc_next = (idx + 1) % SIZE_CLASS_N_BINS;
+        if (tcache_bin_is_open(idx) && tls->bins[idx].top != cold->bins[idx].base) {
+            tcache_bin_age(idx);
+            break;
+        }
+    }
+    arena_tick(tls->arena);
+}
+
+void tcache_settle(void) {
+    struct tcache_tls *tls = &tcache_tls;
+    if (tls->state == TCACHE_ACTIVE) {
+        if (tls->budget <= 0)
+            tcache_event();
+        return;
+    }
+    tls->n_direct_bytes += (uint64_t)-tls->budget;
+    tls->budget = 0;
+    if (tls->state == TCACHE_UNUSED)
+        tcache_attach();
+}
+
+void tcache_fork_child(void) {
+    struct tcache *own = tcache_tls.cold;
+    for (unsigned i = 0; i < arena_n(); i++) {
+        struct arena *arena = arena_peek(i);
+        if (arena == NULL)
+            continue;
+        list_init(&arena->tcaches); /* the others' threads are gone, their stacks may be too */
+        bool is_ours = arena == tcache_tls.arena;
+        if (is_ours && own != NULL)
+            list_push_tail(&arena->tcaches, &own->link);
+        atomic_store_explicit(&arena->n_threads, is_ours, memory_order_relaxed);
+    }
+}
+
+void tcache_flush(void) {
+    struct tcache_tls *tls = &tcache_tls;
+    if (tls->state != TCACHE_ACTIVE)
+        return;
+    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
+        size_t n = tcache_bin_is_open(i) ? tcache_bin_count(&tls->bins[i], &tls->cold->bins[i]) : 0;
+        if (n != 0)
+            tcache_bin_flush(i, n);
+    }
+}
+
+/* Ends the thread's cache: as the destructor of the key, at thread exit. */
+static void tcache_detach(void *arg) {
+    struct tcache_tls *tls = &tcache_tls;
+    struct tcache *cold = arg;
+    struct arena *arena = tls->arena;
+    if (tls->state != TCACHE_ACTIVE)
+        return;
+    tcache_flush();
+    tls->n_direct_bytes = tcache_allocated_bytes();
+    uint64_t n_freed = tcache_freed_bytes();
+    tls->state = TCACHE_DEAD;
+    tls->budget = 0;
+    for (unsigned i = 0; i <= SIZE_CLASS_N_BINS; i++)
+        tcache_bin_reset(&tls->bins[i]);
+    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++)
+        cold->bins[i].n_filled = cold->bins[i].n_returned = 0;
+    tls->cold = NULL;
+    lock_acquire(&arena->tcache_lock);
+    arena->n_thread_allocated_bytes += tls->n_direct_bytes;
+    arena->n_thread_freed_bytes += n_freed;
+    list_remove(&cold->link);
+    cold->next_in_pool = arena->tcache_pool;
+    arena->tcache_pool = cold;
+    lock_release(&arena->tcache_lock);
+    arena_leave(arena);
+}
+
+bool tcache_set_arena(unsigned idx) {
+    struct tcache_tls *tls = &tcache_tls;
+    struct arena *to = arena_get(idx), *from = tcache_arena();
+    if (to == NULL)
+        return false;
+    if (to == from)
+        return true;
+    tcache_flush();
+    if (tls->cold != NULL) {
+        lock_acquire(&from->tcache_lock);
+        list_remove(&tls->cold->link);
+        lock_release(&from->tcache_lock);
+        lock_acquire(&to->tcache_lock);
+        list_push_tail(&to->tcaches, &tls->cold->link);
+        lock_release(&to->tcache_lock);
+    }
+    if (from != NULL)
+        arena_leave(from);
+    atomic_fetch_add_explicit(&to->n_threads, 1, memory_order_relaxed);
+    tls->arena = to;
+    return true;
+}
+
+uint64_t tcache_allocated_bytes(void) {
+    const struct tcache_tls *tls = &tcache_tls;
+    if (tls->state != TCACHE_ACTIVE)
+        return tls->n_direct_bytes;
+    return tls->cold->n_allocated_bytes + (uint64_t)((int64_t)conf.tcache_gc_bytes - tls->budget);
+}
+
+uint64_t tcache_freed_bytes(void) {
+    const struct tcache_tls *tls = &tcache_tls;
+    if (tls->state != TCACHE_ACTIVE)
+        return 0;
+    int64_t held = 0;
+    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
+        const struct tcache_cold_bin *cb = &tls->cold->bins[i];
+        size_t n = tcache_bin_is_open(i) ? tcache_bin_count(&tls->bins[i], cb) : 0;
+        held += (int64_t)(cb->n_filled - cb->n_returned - n) * (int64_t)size_class_bytes(i);
+    }
+    int64_t freed = (int64_t)tcache_allocated_bytes() - held;
+    return freed < 0 ? 0 : (uint64_t)freed;
+}
+
+size_t tcache_cached_bytes(struct arena *arena, size_t *n_threads) {
+    size_t bytes = 0;
+    *n_threads = 0;
+    lock_acquire(&arena->tcache_lock);
+    for (struct list *at = arena->tcaches.next; at != &arena->tcaches; at = at->next) {
+        struct tcache *cold = LIST_ENTRY(at, struct tcache, link);
+        ++*n_threads;
+        for (unsigned i = 0; cold->tls != NULL && i < SIZE_CLASS_N_BINS; i++) {
+            const struct tcache_bin *bin = &cold->tls->bins[i];
+            void **top = __atomic_load_n(&bin->top, __ATOMIC_RELAXED), **base = cold->bins[i].base;
+            if (base != NULL && top >= base && top <= base + (1u << cold->bins[i].lg_slots))
+                bytes += (size_t)(top - base) * size_class_bytes(i);
+        }
+    }
+    lock_release(&arena->tcache_lock);
+    return bytes;
+}

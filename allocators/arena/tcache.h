@@ -1,0 +1,92 @@
+/* tcache: what a thread keeps for itself: a stack of objects for each class.
+ *
+ * Owns the one thread-local, the caches behind it, their ageing, and the choice of the thread's arena. Does
+ * not know the ABI. A cache is touched by its thread only; the arena's tcache_lock guards the lists and the
+ * pool of caches.
+ *
+ *   tcache_tls.bins[class]:   top ---------.      limit -----------.
+ *                                          v                       v
+ *   array:  NULL | object | object | NULL? | (free room)           |
+ *           ^      oldest             ^ mark: stands for an object kept in marked
+ *           stops malloc
+ *
+ * malloc pops and is stopped by a NULL, free pushes and is stopped by the limit: no counter, no lock, no
+ * atomic. All-zero TLS (before the first call, and never again) fails both tests: budget is zero, top equals
+ * limit.
+ *
+ * Ageing: every tcache_gc_bytes allocated, one bin is visited. A mark, a NULL in the middle of its stack,
+ * tells at the next visit whether the objects below were needed meanwhile; if not, three quarters of them go
+ * back.
+ */
+#ifndef ARENA_TCACHE_H
+#define ARENA_TCACHE_H
+
+#include "arena.h"
+
+struct tcache_bin {
+    void **top, **limit;
+};
+
+enum tcache_state {
+    TCACHE_UNUSED, /* all zero: the thread has not allocated yet */
+    TCACHE_DIRECT, /* no cache: switched off, no memory for one, or being made */
+    TCACHE_ACTIVE,
+    TCACHE_DEAD /* the thread is exiting; allocations of later destructors go to the arena */
+};
+
+struct tcache;
+
+struct tcache_tls {
+    int64_t budget; /* requested bytes until the next event; always <= 0 without a cache */
+    /* One more than there are classes: the last one, CHUNK_MAP_NONE, is always full, so that a free of a page
+     * without cacheable objects leaves the fast path without a test of its own. */
+    struct tcache_bin bins[SIZE_CLASS_N_BINS + 1];
+    struct tcache *cold;
+    struct arena *arena;
+    uint64_t n_direct_bytes; /* allocated without a cache */
+    enum tcache_state state;
+};
+
+extern _Thread_local struct tcache_tls tcache_tls
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+_Static_assert(CHUNK_MAP_NONE == SIZE_CLASS_N_BINS,
+               "the page map's escape must be the bin that is always full");
+_Static_assert(sizeof(struct tcache_tls) <= 2048, "the library must fit into the surplus of static TLS");
+
+/** Prepares thread exit. Call once, before threads allocate. */
+void tcache_init(void);
+
+/** The thread's arena, chosen at its first call; NULL: no memory at all. */
+struct arena *tcache_arena(void);
+
+/** Makes the thread's cache if it may have one. Call when state is TCACHE_UNUSED. */
+void tcache_attach(void);
+
+/** Call when the budget, already charged, is used up or a fast path failed: attaches a new thread's cache,
+ * and does ageing and purging when they are due. */
+void tcache_settle(void);
+
+/** Forgets the caches of threads that do not exist in a forked child. */
+void tcache_fork_child(void);
+
+/** Pops an object when the fast path could not: mark, fill, or past the cache. NULL: no memory. */
+void *tcache_alloc_slow(unsigned class_idx);
+
+/** Pushes when the fast path could not: makes room by growing or flushing, or goes past the cache. */
+void tcache_free_slow(unsigned class_idx, void *p);
+
+/** Returns everything that the calling thread has cached. */
+void tcache_flush(void);
+
+/** Moves the calling thread to another arena; its cache is emptied. False: no such arena. */
+bool tcache_set_arena(unsigned idx);
+
+/** Bytes requested by the thread so far, and of these (rounded to classes) no longer held by it. */
+uint64_t tcache_allocated_bytes(void);
+uint64_t tcache_freed_bytes(void);
+
+/** Bytes cached by all threads of an arena; approximate while they run. Takes tcache_lock. */
+size_t tcache_cached_bytes(struct arena *arena, size_t *n_threads);
+
+#endif

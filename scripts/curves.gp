@@ -15,17 +15,15 @@ system("mkdir -p '".out."'")
 csv = run.'/summary.csv'
 set datafile separator comma
 set datafile columnheaders
-set datafile missing NaN
 n_lines = |labels|
 n_threads = |thread_counts|
 x_low = thread_counts[1] / 1.12
 x_high = thread_counts[n_threads] * 1.12
 
-# Rows of other lines are missing (NaN) and do not break a line; a cell without a value (1/0) does.
+# The rows of a line stand together, so that NaN for the others does not break it; a failed cell in it does.
 is_row(i) = strcol('comparison') eq workload && strcol('metric') eq metric && strcol('label') eq labels[i]
-has_value(i) = strlen(strcol('median')) > 0
 at(i) = is_row(i) ? column('threads') : NaN
-y(name) = strlen(strcol(name)) > 0 ? column(name) / scale : 1/0
+y(name) = strlen(strcol(name)) > 0 ? column(name) / scale : NaN
 low(i) = strlen(strcol('ci_lo')) > 0 ? y('ci_lo') : y('min')
 high(i) = strlen(strcol('ci_hi')) > 0 ? y('ci_hi') : y('max')
 ideal(t) = ideal_per_thread * (t < ideal_up_to ? t : ideal_up_to)

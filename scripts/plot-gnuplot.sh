@@ -16,7 +16,7 @@ sed -n "s/^if (workload eq '\(.*\)' && metric eq '\(.*\)') {\$/\1 \2/p" "$1/summ
       ops_per_s) script=throughput ;;
       *) script=peak-rss ;;
     esac
-    gnuplot -e "run='$1'; workload='$workload'" "$here/$script.gp"
+    (cd "$1" && gnuplot -e "run='.'; workload='$workload'" "$here/$script.gp")
     echo "$1/figures/gnuplot/$script-$workload.png"
     echo "$1/figures/gnuplot/$script-$workload.svg"
   done

@@ -3,6 +3,7 @@
 Exit codes: 0, or 2 when the run cannot be read (the message names the file). Warnings go to stderr.
 """
 import argparse
+import sys
 from pathlib import Path
 
 from heapdyno.gnuplot import write_settings
@@ -22,8 +23,17 @@ def main(argv):
     write_summary(summary, args.run / "summary.csv")
     write_settings(run, summary, args.run / "summary.gp")
     if not args.quiet:
-        print(format_run(run, summary))
+        print_text(format_run(run, summary))
     return 0
+
+
+def print_text(text):
+    """Prints the text also where the terminal knows no plus-minus sign."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = text.replace("±", "+-").encode("ascii", "replace").decode("ascii")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ COMPARISON = ("load", "workload", "workload_version", "params", "placement", "me
 
 INTEGERS = (
     "workload_version", "threads", "pinned", "oversubscribed", "start_skew_ns", "generations", "block",
-    "slot", "repetition", "seed", "start_unix_ns", "duration_ns", "ops_target", "ops", "window_ops",
+    "slot", "repetition", "start_unix_ns", "duration_ns", "ops_target", "ops", "window_ops",
     "window_ns", "expected_allocs", "counted_allocs", "counted_frees", "wall_ns", "user_ns", "sys_ns",
     "run_delay_ns", "nvcsw", "nivcsw", "minflt", "majflt", "syscalls", "instructions", "cycles",
     "cache_misses", "dtlb_misses", "peak_live_bytes", "start_rss_bytes", "peak_rss_bytes",
@@ -21,6 +21,7 @@ INTEGERS = (
     "lat_p99_ns", "lat_p999_ns", "lat_max_ns", "min_thread_ops", "max_thread_ops")
 FRACTIONS = ("on_node_fraction", "ops_per_s", "remote_free_fraction", "fragmentation", "shared_line_fraction")
 NUMBERS = INTEGERS + FRACTIONS
+"""Read as float. `seed` is not among them: it has 64 bits that count."""
 
 REQUIRED = ("schema", "run_id", "cell_id", "host") + IDENTITY + (
     "library_sha256", "oversubscribed", "repetition", "duration_ns", "ops_target", "ops_per_s",

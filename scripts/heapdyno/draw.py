@@ -109,10 +109,10 @@ def _draw_axes(axes, p):
         axes.plot(x, per_thread * np.minimum(x, up_to), color=FAINT, linewidth=1, linestyle=":", zorder=1,
                   gid="ideal")
     for line in p.lines:
-        axes.fill_between(p.threads, line.lows, line.highs, color=line.look.colour, alpha=0.15, linewidth=0,
-                          zorder=2)
-        axes.plot(p.threads, line.values, gid=f"line-{line.label}", zorder=2 if line.look.is_reference else 3,
-                  **_line_style(line.look))
+        axes.fill_between(line.threads, line.lows, line.highs, color=line.look.colour, alpha=0.15,
+                          linewidth=0, zorder=2)
+        axes.plot(line.threads, line.values, gid=f"line-{line.label}",
+                  zorder=2 if line.look.is_reference else 3, **_line_style(line.look))
 
 
 def _mark_limits(axes, p, with_text):
@@ -131,8 +131,7 @@ def _label_lines(axes, p):
     """Names right of the axes, in the order of the lines' ends, moved apart where they would overlap."""
     ends = []
     for line in p.lines:
-        i = max(k for k, v in enumerate(line.values) if v == v)
-        _, y = axes.transAxes.inverted().transform(axes.transData.transform((p.threads[i], line.values[i])))
+        _, y = axes.transAxes.inverted().transform(axes.transData.transform(line.end()))
         ends.append(min(max(y, 0), 1))
     places = spread(ends, 0.052)
     for line, end, place in zip(p.lines, ends, places):

@@ -4,7 +4,7 @@ marks.
 A picture is one metric of one comparison against the number of threads. Knows nothing of how it is drawn.
 """
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from heapdyno import style
 from heapdyno.table import MIB, bounds, status_text
@@ -34,13 +34,18 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One allocator: a value (NaN = none) with its bounds for each of the picture's thread counts."""
+    """One allocator: a value with its bounds for each thread count it was tried at; NaN: it failed, a gap."""
     label: str
     title: str       # label, and where the line ends early or leaves the scale, that
     look: style.Look
+    threads: tuple
     values: tuple
     lows: tuple
     highs: tuple
+
+    def end(self):
+        """(threads, value) of the last point."""
+        return [(t, v) for t, v in zip(self.threads, self.values) if v == v][-1]
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,14 @@ def picture(run, summary, comparison, metric):
     lines = [_line(label, names[label], look, rows, threads, metric_style.scale)
              for label, look in looks.items()]
     lines = [line for line in lines if any(v == v for v in line.values)]
-    ideal = _ideal(lines, threads, run.topology) if metric_style.has_ideal else ()
+    ideal = _ideal(lines, run.topology) if metric_style.has_ideal else ()
     is_log, y_limits = _y_axis(lines, ideal[0] * min(ideal[1], threads[-1]) if ideal else 0)
     lines = [_titled(line, threads, y_limits) for line in lines]
     first = cells.iloc[0]
     return Picture(
         comparison, metric, metric_style,
         "  ".join(p for p in (first["params"].replace(";", " "), first["load"], first["placement"]) if p),
-        threads, tuple(sorted(lines, key=lambda line: -_last(line)[1])), is_log, y_limits,
+        threads, tuple(sorted(lines, key=lambda line: -line.end()[1])), is_log, y_limits,
         _log_ticks(*y_limits) if is_log else (), ideal,
         _shade_from(cells), _limits(run.topology, first["placement"], threads),
         _remark(cells, names, threads),
@@ -91,37 +96,33 @@ def picture(run, summary, comparison, metric):
 
 
 def _line(label, name, look, rows, threads, scale):
+    measured = tuple(t for t in threads if (label, t) in rows)
     values, lows, highs = [], [], []
-    for t in threads:
-        row = rows.get((label, t))
-        value = row["median"] / scale if row is not None and row["n"] else math.nan
-        limits = bounds(row) if value == value else None
+    for t in measured:
+        row = rows[label, t]
+        value = row["median"] / scale
+        limits = bounds(row) if row["n"] else None
         values.append(value)
         lows.append(limits[0] / scale if limits else value)
         highs.append(limits[1] / scale if limits else value)
-    return Line(label, name, look, tuple(values), tuple(lows), tuple(highs))
-
-
-def _last(line):
-    """(position, value) of the last measured point."""
-    return [(i, v) for i, v in enumerate(line.values) if v == v][-1]
+    return Line(label, name, look, measured, tuple(values), tuple(lows), tuple(highs))
 
 
 def _titled(line, threads, y_limits):
     title = line.title
-    i, value = _last(line)
-    if i < len(threads) - 1:
-        title += f" (to {threads[i]:.0f})"
+    last, value = line.end()
+    if last < threads[-1]:
+        title += f" (to {last:.0f})"
     elif value > y_limits[1]:
         title += f" (off scale: {value:.3g})"
-    return Line(line.label, title, line.look, line.values, line.lows, line.highs)
+    return replace(line, title=title)
 
 
-def _ideal(lines, threads, topology):
+def _ideal(lines, topology):
     """The best one-thread median, and the number of processing units that it is multiplied by at most."""
-    firsts = [line.values[0] for line in lines if not line.look.is_reference]
+    firsts = [line.values[0] for line in lines if line.threads[0] == 1 and not line.look.is_reference]
     singles = [v for v in firsts if v == v]
-    if threads[0] != 1 or not singles or topology is None:
+    if not singles or topology is None:
         return ()
     return max(singles), topology.n_pus
 

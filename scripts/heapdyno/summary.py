@@ -36,6 +36,10 @@ def summarize(run):
             row.update(_reduce(cell, metric))
             rows.append(row)
     summary = pd.DataFrame(rows, columns=COLUMNS)
+    measured = list(COLUMNS[COLUMNS.index("oversubscribed"):])
+    numbers = [c for c in measured if c not in ("metric", "statuses")]
+    summary[numbers] = summary[numbers].astype(float)
+    summary = summary.astype({"n": int, "n_unmeasured": int, "n_failed": int})
     _check_fixed_ops(run, summary)
     return summary.sort_values(["comparison", "metric", "label", "threads"], kind="stable", ignore_index=True)
 

@@ -217,5 +217,5 @@ def _noise(shown, metric):
     if has_ci.all():
         return "± half the 95 % confidence interval of the median"
     if not has_ci.any():
-        return "± half the range (n < 6 gives no 95 % interval)"
+        return "± half the range (n < 6 gives no 95 % interval: differences are hints)"
     return "± half the 95 % confidence interval, or half the range where n < 6"

@@ -1,0 +1,151 @@
+import golden
+import pytest
+
+from heapdyno.run import read_run
+from heapdyno.summary import summarize
+from heapdyno.table import WIDTH, format_run, three_digits
+
+
+def text_of(folder, rows, **options):
+    run = read_run(golden.write_run(folder, rows, **options))
+    return format_run(run, summarize(run))
+
+
+def cells(text, label, heading="throughput"):
+    """The words of the line of `label` in the first table with that heading."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if heading in line)
+    return next(line for line in lines[start:] if line.startswith(label + " ")).split()[1:]
+
+
+@pytest.mark.parametrize("value, text", [
+    (0, "0"), (0.0123456, "0.0123"), (0.9999, "1.00"), (1, "1.00"), (9.996, "10.0"), (12.345, "12.3"),
+    (99.96, "100"), (123.4, "123"), (1234.5, "1230"), (99950, "100000")])
+def test_three_digits(value, text):
+    assert three_digits(value) == text
+
+
+def test_value_best_and_noise(tmp_path):
+    rows = golden.timed("glibc", 1, [9e6, 10e6, 11e6]) + golden.timed("arena", 1, [19e6, 20e6, 22e6])
+    text = text_of(tmp_path, rows)
+    assert cells(text, "arena") == ["20.0*±8%"]
+    assert cells(text, "glibc") == ["10.0", "±10%"]
+    assert "median of n = 3 processes; ± half the range" in text
+
+
+def test_what_overlaps_with_the_best_is_said_to_be_indistinguishable(tmp_path):
+    rows = golden.timed("glibc", 1, [9e6, 10e6, 11e6]) + golden.timed("arena", 1, [10e6, 12e6, 14e6])
+    text = text_of(tmp_path, rows)
+    assert cells(text, "arena") == ["12.0*±17%"]
+    assert cells(text, "glibc") == ["10.0~±10%"]
+
+
+def test_with_enough_values_the_interval_decides_and_not_the_range(tmp_path):
+    tight = [10e6, 10.1e6, 10.2e6, 10.3e6, 10.4e6, 10.5e6, 10.6e6, 10.7e6, 99e6]
+    rows = golden.timed("glibc", 1, tight) + golden.timed("arena", 1, [2 * v for v in tight])
+    text = text_of(tmp_path, rows)
+    assert cells(text, "glibc") == ["10.4", "±3%"]
+    assert "95 % confidence interval" in text
+
+
+def test_one_value_shows_no_noise(tmp_path):
+    text = text_of(tmp_path, golden.timed("glibc", 1, [10e6]) + golden.timed("arena", 1, [20e6]))
+    assert cells(text, "glibc") == ["10.0"]
+    assert "one value has no noise to show" in text
+
+
+def test_references_are_never_best_and_hide_nobody(tmp_path):
+    rows = golden.timed("null", 1, [900e6]) + golden.timed("null", 1, [950e6], config="A=b")
+    rows += golden.timed("glibc", 1, [10e6]) + golden.timed("arena", 1, [20e6])
+    text = text_of(tmp_path, rows)
+    assert cells(text, "null") == ["900"]
+    assert cells(text, "null[A=b]") == ["950"]
+    assert cells(text, "arena") == ["20.0*"]
+    assert text.splitlines()[-1].startswith("  null and floor are references")
+
+
+def test_alone_nobody_is_best(tmp_path):
+    rows = golden.timed("null", 1, [900e6]) + golden.timed("glibc", 1, [10e6])
+    assert cells(text_of(tmp_path, rows), "glibc") == ["10.0"]
+
+
+def test_failures_are_shown_by_status_and_reason(tmp_path):
+    rows = golden.timed("glibc", 1, [10e6]) + golden.timed("arena", 1, [20e6])
+    rows += golden.failed("scudo", 1, "timeout", "no result after 60 s", n=2)
+    text = text_of(tmp_path, rows)
+    assert cells(text, "scudo") == ["timeout"]
+    assert "scudo timeout 2x (larson at 1 threads): no result after 60 s" in text
+
+
+def test_the_fastest_is_not_best_if_a_repetition_crashed(tmp_path):
+    rows = [r for name, rate in (("glibc", 10e6), ("jemalloc", 20e6), ("arena", 90e6))
+            for r in golden.timed(name, 1, [rate])]
+    rows.append(golden.row(allocator="arena", repetition=2, status="crash", why="signal 11"))
+    text = text_of(tmp_path, rows)
+    assert cells(text, "arena") == ["90.0", "!"]
+    assert cells(text, "jemalloc") == ["20.0*"]
+    assert "! some repetitions failed" in text
+
+
+def test_threads_that_never_ran_together(tmp_path):
+    text = text_of(tmp_path, golden.timed("glibc", 1, [10e6]) + golden.timed("glibc", 64, ["", ""]))
+    assert cells(text, "glibc") == ["10.0", "none"]
+    assert "none: the threads never all ran together" in text
+
+
+def test_peak_rss_smallest_is_best(tmp_path):
+    rows = golden.audit("glibc", 1, 4 * golden.MIB) + golden.audit("arena", 1, 3 * golden.MIB)
+    text = text_of(tmp_path, rows)
+    assert cells(text, "arena", "peak RSS") == ["3.00*"]
+    assert cells(text, "glibc", "peak RSS") == ["4.00"]
+
+
+def test_memory_after_different_work_has_no_best(tmp_path):
+    rows = golden.audit("glibc", 1, 4 * golden.MIB, ops_target=5) + golden.audit("arena", 1, 3 * golden.MIB)
+    assert cells(text_of(tmp_path, rows), "arena", "peak RSS") == ["3.00"]
+
+
+def test_incomplete_run_says_so(tmp_path):
+    rows = golden.timed("glibc", 1, [10e6, 11e6]) + golden.timed("glibc", 2, [20e6])
+    rows += golden.timed("arena", 1, [9e6])
+    text = text_of(tmp_path, rows, n_planned=12)
+    assert "INCOMPLETE: 4 of 12 planned processes were measured" in text
+    assert cells(text, "arena") == ["9.00", "-"]
+    assert "  - not measured" in text
+
+
+def test_run_of_other_passes_has_no_table(tmp_path):
+    text = text_of(tmp_path, golden.timed("glibc", 1, [10e6], **{"pass": "latency"}))
+    assert "throughput" not in text
+
+
+def test_complete_run_does_not(tmp_path):
+    assert "INCOMPLETE" not in text_of(tmp_path, golden.timed("glibc", 1, [10e6]))
+
+
+def test_oversubscription_is_marked(tmp_path):
+    text = text_of(tmp_path, golden.timed("glibc", 2, [10e6]) + golden.timed("glibc", 4, [10e6]))
+    assert cells(text, "threads") == ["2", "4+"]
+    assert "more threads than processing units (2)" in text
+
+
+def test_nine_allocators_and_seven_thread_counts_fit_the_width(tmp_path):
+    rows = []
+    names = ["arena", "glibc", "jemalloc", "mimalloc", "tcmalloc", "tbbmalloc", "scudo", "null"]
+    for t in (1, 2, 4, 8, 16, 32, 64):
+        for name in names:
+            rows += golden.timed(name, t, [100e6, 123456789, 140e6])
+        rows += golden.timed("arena", t, [0.0012e6, 0.01e6, 0.02e6],
+                             config="MALLOC_CONF=tcache:false,narenas:1")
+    lines = text_of(tmp_path, rows).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert sum(line.startswith("threads") for line in lines) == 1
+
+
+def test_more_thread_counts_go_into_a_second_block(tmp_path):
+    rows = [r for t in range(1, 30) for r in golden.timed("glibc", t, [100e6, 140e6])]
+    lines = text_of(tmp_path, rows).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    heads = [line.split()[1:] for line in lines if line.startswith("threads")]
+    assert len(heads) > 1
+    assert [t.rstrip("+") for head in heads for t in head] == [str(t) for t in range(1, 30)]

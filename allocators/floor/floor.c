@@ -3,7 +3,8 @@
  *
  * Every allocation is the same address, a free does nothing: what a workload costs over this library is its
  * own loop. Valid only where no two blocks live at once and none is larger than the buffer, which is
- * malloc-test; any other workload would overwrite itself. Its rate is no allocator's bound (that is null).
+ * malloc-test; any other workload would overwrite itself. Its rate is no allocator's bound (that is null). Open
+ * it with dlopen: preloaded, it would serve the whole process.
  */
 #include <errno.h>
 #include <malloc.h>

@@ -7,3 +7,12 @@ $(call obj,harness/manifest.c): CFLAGS_LOCAL := -DBUILD_VARIANT='"$(VARIANT)"' -
 $(B)/run-bench: $(call obj,harness/main.c) $(HARNESS_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(HARNESS_LIBS) -lm -ldl
 ALL += $(B)/run-bench
+
+# A cell that misbehaves, in a folder of its own beside a driver that takes it for the real one.
+$(B)/odd/cell: $(call obj,tests/integration/odd_cell.c)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^
+$(B)/odd/run-bench: $(B)/run-bench
+	@mkdir -p $(@D)
+	cp $< $@
+fixtures: $(B)/odd/cell $(B)/odd/run-bench

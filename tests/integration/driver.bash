@@ -1,0 +1,67 @@
+# What the tests of the driver share. HEAPDYNO_BUILD names the build folder, as for ./run-bench.
+
+common_setup() {
+  ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+  BUILD=${HEAPDYNO_BUILD:-build}
+  case $BUILD in
+    /*) ;;
+    *) BUILD=$ROOT/$BUILD ;;
+  esac
+  BENCH=$ROOT/run-bench
+  OUT=${BATS_TEST_TMPDIR:-}/out
+  export HEAPDYNO_ROOT=$ROOT
+  unset HWLOC_SYNTHETIC HWLOC_XMLFILE
+}
+
+# Once a file: what the tests run.
+common_build() {
+  common_setup
+  make -s -C "$ROOT" -j2 all fixtures >&2
+}
+
+# never COMMAND...: fails if the command succeeds (bats does not see a `!`).
+never() {
+  if "$@"; then
+    echo "this succeeded: $*"
+    return 1
+  fi
+}
+
+# rows COLUMN...: these columns of samples.csv, separated by blanks, in order.
+rows() {
+  local names=$* name files=()
+  for name in $names; do
+    column "$name" >"$BATS_TEST_TMPDIR/column.$name"
+    files+=("$BATS_TEST_TMPDIR/column.$name")
+  done
+  paste -d' ' "${files[@]}"
+}
+
+# refused MESSAGE ARG...: exit code 2 and a message with these words.
+refused() {
+  local words=$1
+  shift
+  run "$BENCH" "$@"
+  echo "$output"
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"$words"* ]]
+}
+
+# column NAME [FILE]: the values of a column of samples.csv, in order.
+column() {
+  python3 -c '
+import csv, sys
+for row in csv.DictReader(open(sys.argv[2], newline="")):
+    print(row[sys.argv[1]])' "$1" "${2:-$OUT/samples.csv}"
+}
+
+# every_cell_once: the union of what was measured is the plan.
+every_cell_once() {
+  python3 -c '
+import csv, sys
+def cells(path):
+    return [(r["cell_id"], r["repetition"]) for r in csv.DictReader(open(path, newline=""))]
+plan, samples = (cells(f"{sys.argv[1]}/{name}.csv") for name in ("plan", "samples"))
+assert len(set(samples)) == len(samples), "a cell is there twice"
+assert set(plan) == set(samples), f"{len(plan)} planned, {len(samples)} there"' "$OUT"
+}

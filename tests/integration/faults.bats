@@ -1,0 +1,111 @@
+#!/usr/bin/env bats
+# Allocators and measured processes that fail: each gets its row and its status, and the sweep goes on.
+
+load driver
+
+setup_file() {
+  common_build
+}
+
+setup() {
+  common_setup
+}
+
+# with_fault STATUS WORDS NAME[CONFIG]: audit row with the status, timed row unproven, glibc beside it ok, exit 4.
+with_fault() {
+  local label=$3
+  run "$BENCH" --threads 2 --reps 1 --duration 50ms --timeout 3 --workloads malloc-test --out "$OUT" \
+    --allocators "glibc,${label/[/=$BUILD/fixtures/${label%%[*}.so[}"
+  echo "$output"
+  [ "$status" -eq 4 ]
+  rows allocator pass status | sort >"$BATS_TEST_TMPDIR/rows"
+  cat "$BATS_TEST_TMPDIR/rows"
+  grep -qx "${label%%[*} audit $1" "$BATS_TEST_TMPDIR/rows"
+  grep -qx "${label%%[*} timed unproven" "$BATS_TEST_TMPDIR/rows"
+  grep -qx "glibc audit ok" "$BATS_TEST_TMPDIR/rows"
+  grep -qx "glibc timed ok" "$BATS_TEST_TMPDIR/rows"
+  column why | grep -qF "$2"
+  every_cell_once
+}
+
+@test "crash at once" { with_fault crash "signal 11 (Segmentation fault) while loading" "crash[FAULT_AFTER=0]"; }
+@test "crash in the run" { with_fault crash "signal 11" "crash[FAULT_AFTER=30000]"; }
+@test "hang at once" { with_fault timeout "no answer in time while loading" "hang[FAULT_AFTER=0]"; }
+@test "hang in the run" { with_fault timeout "no answer in time" "hang[FAULT_AFTER=30000]"; }
+@test "NULL at once" { with_fault unproven "malloc returned NULL" "exhausted[FAULT_AFTER=0]"; }
+@test "NULL in the run" { with_fault oom "" "exhausted[FAULT_AFTER=30000]"; }
+@test "overlapping blocks" { with_fault unproven "overlap" "overlap[FAULT_AFTER=0]"; }
+@test "lost writes" { with_fault unproven "changed" "corrupt[FAULT_AFTER=0]"; }
+@test "libc behind another name" { with_fault unproven "libc" "forward[FAULT_AFTER=0]"; }
+
+@test "a library without free is skipped, and that is no failure" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --out "$OUT" \
+    --allocators "no_free=$BUILD/fixtures/no_free.so"
+  [ "$status" -eq 0 ]
+  [ "$(column status | sort -u)" = skip ]
+  [ -z "$(column ops | tr -d '\n')" ]
+}
+
+@test "what is not what it says is unproven" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --out "$OUT" \
+    --allocators "jemalloc=$BUILD/fixtures/impostor.so"
+  [ "$status" -eq 4 ]
+  [ "$(column status | sort -u)" = unproven ]
+  [ -z "$(column ops_per_s | tr -d '\n')" ]
+}
+
+@test "a file that is no library gets a row" {
+  echo text >"$BATS_TEST_TMPDIR/text.so"
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --out "$OUT" \
+    --allocators "glibc,text=$BATS_TEST_TMPDIR/text.so"
+  [ "$status" -eq 0 ]
+  rows allocator status | grep -qx 'text skip'
+  rows allocator status | grep -qx 'glibc ok'
+}
+
+# odd STATUS WORDS HOW [ARG...]: a measured process that misbehaves.
+odd() {
+  local wanted=$1 words=$2 how=$3
+  shift 3
+  run "$BUILD/odd/run-bench" --threads 2 --reps 1 --timeout 1 --workloads malloc-test --allocators "glibc[ODD=$how]" \
+    --out "$OUT" "$@"
+  echo "$output"
+  [ "$status" -eq 4 ]
+  [ "$(rows pass status | grep audit)" = "audit $wanted" ]
+  [ "$(rows pass status | grep timed)" = "timed unproven" ]
+  column why | grep -qF "$words"
+  [ "$(column pinned | grep -cx 1)" -eq 0 ]
+}
+
+@test "a thread that cannot be bound is badbind" { odd badbind "binding thread 1073741823 to unit" badbind; }
+@test "another number of threads is a crash" { odd crash "another number of threads" threads; }
+@test "killed from outside is oom" { odd oom "killed from outside" killed; }
+@test "an end before any message is a crash" { odd crash "ended with exit code 7 while loading" early; }
+@test "another protocol is a crash" { odd crash "another version of the protocol" version; }
+@test "silence is a timeout" { odd timeout "no answer in time while setting up" sleep; }
+@test "a command of --wrap that is not there is a crash" {
+  odd crash "the command of --wrap cannot be executed: /nonexistent" none --wrap /nonexistent
+}
+
+# After go, so the threads were bound.
+late() {
+  run "$BUILD/odd/run-bench" --threads 2 --reps 1 --timeout 1 --workloads malloc-test --allocators "glibc[ODD=$3]" \
+    --out "$OUT"
+  echo "$output"
+  [ "$status" -eq 4 ]
+  [ "$(rows pass status pinned | grep audit)" = "audit $1 1" ]
+  column why | grep -qF "$2"
+}
+
+@test "out of memory that the process reports is oom" { late oom "said so itself" oom; }
+@test "too few allocations are unproven" { late unproven "5 allocations counted, 100 expected" miscount; }
+@test "too few frees are unproven" { late unproven "99 frees counted, 100 allocations" leak; }
+@test "a bad exit code after a good result is a crash" { late crash "ended with exit code 3" exit; }
+@test "a process that does not end is a timeout" { late timeout "the process does not end" stays; }
+
+@test "a hanging allocator leaves no process behind" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --timeout 1 --workloads malloc-test --out "$OUT" \
+    --allocators "hang=$BUILD/fixtures/hang.so"
+  [ "$status" -eq 4 ]
+  never pgrep -f "$BUILD/cell"
+}

@@ -1,0 +1,268 @@
+#!/usr/bin/env bats
+# Runs from beginning to end: what they leave behind, and what an interruption leaves.
+
+load driver
+
+setup_file() {
+  common_build
+}
+
+setup() {
+  common_setup
+}
+
+# start ARG...: a sweep of 96 short cells in the background, its pid in PID.
+start() {
+  "$BUILD/run-bench" --threads 1..4 --reps 3 --duration 30ms --workloads malloc-test,larson --allocators \
+    glibc,jemalloc,mimalloc,tcmalloc --out "$OUT" "$@" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+  PID=$!
+}
+
+# wait_rows N: until samples.csv has as many lines.
+wait_rows() {
+  for _ in $(seq 600); do
+    [ -e "$OUT/samples.csv" ] && [ "$(wc -l <"$OUT/samples.csv")" -ge "$1" ] && return 0
+    sleep 0.05
+  done
+  cat "$BATS_TEST_TMPDIR/log"
+  return 1
+}
+
+# gone PID: no process of that group is left.
+gone() {
+  for _ in $(seq 100); do
+    pgrep -P "$1" >/dev/null || kill -0 "$1" 2>/dev/null || return 0
+    sleep 0.05
+  done
+  return 1
+}
+
+@test "a run folder holds plan, samples, manifest, topology and summary" {
+  run "$BENCH" --threads 1,2 --reps 2 --duration 50ms --workloads malloc-test,larson --allocators glibc,jemalloc --out "$OUT"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  every_cell_once
+  [ "$(column status | sort -u)" = ok ]
+  [ "$(column pinned | sort -u)" = 1 ]
+  [ "$(column run_id | sort -u | wc -l)" -eq 1 ]
+  for file in samples.csv plan.csv manifest.json topology.xml summary.csv; do
+    [ -s "$OUT/$file" ]
+    [[ "$output" == *"$OUT/$file"* ]]
+  done
+  # Throughput where it is due, and counts in the audit.
+  [ "$(rows pass ops_per_s | grep -cx 'timed ')" -eq 0 ]
+  [ "$(rows pass counted_allocs | grep -cx 'audit ')" -eq 0 ]
+  diff <(column expected_allocs | head -8) <(column counted_allocs | head -8)
+  diff <(head -1 "$OUT/samples.csv" | tr , '\n') <("$BENCH" --columns | sed -n 's/^| `\([a-z0-9_]*\)`.*/\1/p')
+}
+
+@test "the manifest follows its schema and names what was measured" {
+  run "$BENCH" --quick --workloads malloc-test --allocators 'glibc,je=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2[MALLOC_CONF=tcache:false,narenas:2]' --out "$OUT"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  "$ROOT/scripts/python" - "$OUT" "$ROOT/docs/manifest.schema.json" <<'PY'
+import hashlib, json, sys
+import jsonschema
+manifest = json.load(open(f"{sys.argv[1]}/manifest.json"))
+schema = json.load(open(sys.argv[2]))
+jsonschema.Draft202012Validator.check_schema(schema)
+jsonschema.validate(manifest, schema)
+sha = lambda path: hashlib.sha256(open(path, "rb").read()).hexdigest()
+assert manifest["topology_sha256"] == sha(f"{sys.argv[1]}/topology.xml")
+je = manifest["allocators"][1]
+assert je["sha256"] == sha(je["library_path"]) and je["config"] == "MALLOC_CONF=tcache:false,narenas:2"
+assert manifest["cells"] == {"planned": 8, "ok": 8, "skipped": 0, "failed": 0}, manifest["cells"]
+assert manifest["ended"] is not None and not manifest["was_stopped"]
+PY
+  column config | grep -qx 'MALLOC_CONF=tcache:false,narenas:2'
+}
+
+@test "preload is recorded and works for every kind" {
+  run "$BENCH" --threads 2 --reps 1 --duration 50ms --load preload --workloads malloc-test --allocators glibc,jemalloc,tbbmalloc,null --out "$OUT"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(column load | sort -u)" = preload ]
+  [ "$(column status | sort -u)" = ok ]
+}
+
+@test "placement none pins nothing" {
+  run "$BENCH" --threads 2 --reps 1 --ops 1000 --placement none --workloads malloc-test --allocators glibc --out "$OUT"
+  [ "$status" -eq 0 ]
+  [ "$(column pinned | sort -u)" = 0 ]
+  [ -z "$(column pus | tr -d '\n')" ]
+}
+
+@test "--ops ends cells by operations" {
+  run "$BENCH" --threads 2 --reps 1 --ops 4096 --workloads malloc-test --allocators glibc --out "$OUT"
+  [ "$status" -eq 0 ]
+  [ "$(column ops_target | sort -u)" = 4096 ]
+  [ "$(column ops | sort -u)" = 4096 ]
+  [ -z "$(column duration_ns | tr -d '\n')" ]
+}
+
+@test "--wrap runs cells under a command" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out "$OUT" --wrap 'nice -n 5'
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(column status | sort -u)" = ok ]
+}
+
+@test "the user's variables do not reach measured processes, those of allocators do" {
+  MALLOC_ARENA_MAX=1 run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out "$OUT"
+  [ "$status" -eq 0 ]
+  grep -q '"MALLOC_ARENA_MAX": "1"' "$OUT/manifest.json"
+}
+
+@test "kill -9 in mid-sweep: the child dies too, and --resume makes every cell there once" {
+  start
+  wait_rows 12
+  kill -9 $PID
+  wait $PID || true
+  sleep 0.3
+  never pgrep -f "$BUILD/cell"
+  rows=$(wc -l <"$OUT/samples.csv")
+  run "$BENCH" --resume "$OUT"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"cells are there already"* ]]
+  every_cell_once
+  [ "$(column run_id | sort -u | wc -l)" -eq 1 ]
+  [ "$(head -n "$rows" "$OUT/samples.csv" | wc -l)" -eq "$rows" ]
+  # Once more: nothing is left to do.
+  cp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/before"
+  run "$BENCH" --resume "$OUT"
+  [ "$status" -eq 0 ]
+  cmp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/before"
+}
+
+@test "Ctrl-C ends cleanly, keeps what was measured and says how to go on" {
+  start
+  wait_rows 8
+  kill -INT $PID
+  code=0
+  wait $PID || code=$?
+  cat "$BATS_TEST_TMPDIR/log"
+  [ "$code" -eq 130 ]
+  grep -qF -- "--resume $OUT" "$BATS_TEST_TMPDIR/log"
+  grep -q '"was_stopped": true' "$OUT/manifest.json"
+  [ "$(column status | sort -u)" = ok ]
+  never pgrep -f "$BUILD/cell"
+  run "$BENCH" --resume "$OUT"
+  [ "$status" -eq 0 ]
+  every_cell_once
+  grep -q '"was_stopped": false' "$OUT/manifest.json"
+}
+
+@test "SIGTERM is as good as Ctrl-C, also in a cell that hangs" {
+  "$BUILD/run-bench" --threads 1 --reps 1 --workloads malloc-test --timeout 600 --out "$OUT" \
+    --allocators "hang=$BUILD/fixtures/hang.so[FAULT_AFTER=30000]" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+  PID=$!
+  wait_rows 1
+  sleep 0.3
+  kill -TERM $PID
+  code=0
+  wait $PID || code=$?
+  [ "$code" -eq 130 ]
+  [ "$(wc -l <"$OUT/samples.csv")" -eq 1 ]
+}
+
+@test "a torn last row is cut off and said" {
+  start
+  wait_rows 10
+  kill -9 $PID
+  wait $PID || true
+  truncate -s -7 "$OUT/samples.csv"
+  run "$BENCH" --resume "$OUT"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"samples.csv ended in a torn row; its "*" bytes were cut off"* ]]
+  every_cell_once
+}
+
+@test "a torn header is written again" {
+  start
+  wait_rows 2
+  kill -9 $PID
+  wait $PID || true
+  head -c 20 "$OUT/samples.csv" >"$BATS_TEST_TMPDIR/torn"
+  cp "$BATS_TEST_TMPDIR/torn" "$OUT/samples.csv"
+  run "$BENCH" --resume "$OUT"
+  [ "$status" -eq 0 ]
+  every_cell_once
+}
+
+@test "a cell that is there twice is not resumed from" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out "$OUT"
+  tail -1 "$OUT/samples.csv" >>"$OUT/samples.csv"
+  run "$BENCH" --resume "$OUT"
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"is there twice"* ]]
+}
+
+@test "another plan is not resumed" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out "$OUT"
+  sed -i '2s/1000/2000/' "$OUT/plan.csv"
+  run "$BENCH" --resume "$OUT"
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"the plan made now differs"* ]]
+}
+
+@test "another environment is not resumed" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out "$OUT"
+  MALLOC_ARENA_MAX=1 run "$BENCH" --resume "$OUT"
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"environment variables that allocators read differ"* ]]
+}
+
+@test "relative paths are resumed where the run was started" {
+  cp "$BUILD/fixtures/sound.so" "$BATS_TEST_TMPDIR/mine.so"
+  cd "$BATS_TEST_TMPDIR"
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators mine=./mine.so --out out
+  echo "$output"
+  [ "$status" -eq 0 ]
+  head -2 out/samples.csv >half
+  cp half out/samples.csv
+  cd /
+  run "$BENCH" --resume "$OUT"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  every_cell_once
+}
+
+@test "a full disk: the file and the error are named, exit 4, whole rows are kept, --resume completes" {
+  run bash -c "ulimit -f 48; '$BENCH' --threads 1,2 --reps 12 --ops 1000 --workloads malloc-test,larson --allocators glibc,jemalloc --out '$OUT'"
+  echo "$output"
+  [ "$status" -eq 4 ]
+  [[ "$output" == *"cannot write $OUT/samples.csv: File too large; what was written before is kept"* ]]
+  [ "$(tail -c 1 "$OUT/samples.csv" | od -An -c | tr -d ' ')" = '\n' ]
+  run "$BENCH" --resume "$OUT"
+  echo "$output" | tail -3
+  [ "$status" -eq 0 ]
+  [[ "$output" != *"torn row"* ]]
+  every_cell_once
+}
+
+@test "without --out a run has a folder of its own below results" {
+  mkdir -p "$BATS_TEST_TMPDIR/tree/results"
+  HEAPDYNO_ROOT=$BATS_TEST_TMPDIR/tree
+  export HEAPDYNO_ROOT
+  "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc || true
+  "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc || true
+  [ "$(find "$BATS_TEST_TMPDIR/tree/results" -name samples.csv | wc -l)" -eq 2 ]
+  find "$BATS_TEST_TMPDIR/tree/results" -mindepth 1 -maxdepth 1 -name '20[0-9][0-9][0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]*' | grep -q .
+}
+
+@test "a summary that cannot be made is said and is not success" {
+  mkdir -p "$BATS_TEST_TMPDIR/tree"
+  HEAPDYNO_ROOT=$BATS_TEST_TMPDIR/tree run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out "$OUT"
+  [ "$status" -eq 4 ]
+  [[ "$output" == *"no summary: "* ]]
+  every_cell_once
+}
+
+@test "on a terminal there is one line that moves, with what is left" {
+  command -v script >/dev/null || skip "script(1) is not installed"
+  run script -qec "'$BENCH' --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out '$OUT'" /dev/null
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"] 1/2, "*" left  timed 1: malloc-test, glibc, 1 thread"* ]]
+}

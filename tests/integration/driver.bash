@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # status and output are set by bats
 # What the tests of the driver share. HEAPDYNO_BUILD names the build folder, as for ./run-bench.
 
 common_setup() {

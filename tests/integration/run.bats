@@ -28,15 +28,6 @@ wait_rows() {
   return 1
 }
 
-# gone PID: no process of that group is left.
-gone() {
-  for _ in $(seq 100); do
-    pgrep -P "$1" >/dev/null || kill -0 "$1" 2>/dev/null || return 0
-    sleep 0.05
-  done
-  return 1
-}
-
 @test "a run folder holds plan, samples, manifest, topology and summary" {
   run "$BENCH" --threads 1,2 --reps 2 --duration 50ms --workloads malloc-test,larson --allocators glibc,jemalloc --out "$OUT"
   echo "$output"

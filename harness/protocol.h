@@ -4,12 +4,14 @@
  * parsed.
  *
  *   driver -> cell   struct cell_spec
- *   cell -> driver   struct cell_proof     after the allocator was opened and proved (or not: status tells)
- *   cell -> driver   struct cell_tids      slot i's thread; each waits for cell_go. Not sent when status !=
- * ok driver -> cell   struct cell_go        after each tid was bound and its mask read back cell -> driver
- * struct cell_result    then _exit
+ *   cell -> driver   struct cell_proof    after the allocator was opened and proved (or not: status tells)
+ *   cell -> driver   struct cell_tids     slot i's thread; each waits for cell_go
+ *   driver -> cell   struct cell_go       after each tid was bound and its mask read back
+ *   cell -> driver   struct cell_result   then _exit
  *
- * A process that ends before its result crashed, hung or ran out of memory: the driver tells by wait4.
+ * Nothing follows a proof whose status is not ok. Where a thread cannot be made cell_result comes in place of
+ * cell_tids. A process that ends before its result crashed, hung or ran out of memory: the driver tells by
+ * wait4; exit code 2 means that it did not understand what it was sent, or that the driver was gone.
  */
 #ifndef HEAPDYNO_PROTOCOL_H
 #define HEAPDYNO_PROTOCOL_H

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,7 +52,8 @@ struct order {
     const char *preload;
     const char *fault_after;
     int patience_ms;
-    bool is_deserted; /* the driver goes away instead of sending cell_go */
+    rlim_t address_space_bytes; /* 0: no limit */
+    bool is_deserted;           /* the driver goes away instead of sending cell_go */
 };
 
 static struct answer answer;
@@ -110,6 +112,9 @@ static _Noreturn void become_cell(const struct order *o, int fd) {
         setenv("LD_PRELOAD", o->preload, 1);
     if (o->fault_after)
         setenv("FAULT_AFTER", o->fault_after, 1);
+    const struct rlimit limit = {o->address_space_bytes, o->address_space_bytes};
+    if (o->address_space_bytes && setrlimit(RLIMIT_AS, &limit) != 0)
+        _exit(126);
     execl(path, path, (char *)NULL);
     _exit(126);
 }
@@ -375,6 +380,21 @@ static void exhaustion_in_the_run_is_out_of_memory(void **state) {
     }
 }
 
+static void too_many_threads_are_out_of_memory(void **state) {
+    (void)state;
+    if (IS_SANITIZED)
+        skip(); /* their shadow needs terabytes of address space */
+    struct order o = make_order("glibc", "malloc-test", PASS_TIMED, CELL_MAX_THREADS);
+    o.spec.ops_total = 1;
+    o.address_space_bytes = 64 << 20;
+    run_cell(o);
+    assert_int_equal(answer.proof.status, STATUS_OK);
+    assert_false(answer.has_tids);
+    assert_true(answer.has_result);
+    assert_int_equal(answer.result.status, STATUS_OOM);
+    assert_says(answer.result.why, "a thread could not be made");
+}
+
 static void crash_leaves_a_signal_and_no_result(void **state) {
     (void)state;
     struct order o = with_fixture(make_order("subject", "malloc-test", PASS_TIMED, 2), "crash", "5000");
@@ -500,6 +520,7 @@ int main(void) {
         cmocka_unit_test(floor_serves_a_workload_without_live_set),
         cmocka_unit_test(faulty_allocators_are_unproven),
         cmocka_unit_test(exhaustion_in_the_run_is_out_of_memory),
+        cmocka_unit_test(too_many_threads_are_out_of_memory),
         cmocka_unit_test(crash_leaves_a_signal_and_no_result),
         cmocka_unit_test(hang_leaves_silence),
         cmocka_unit_test(preloaded_library_is_told_from_others),

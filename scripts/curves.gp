@@ -78,7 +78,7 @@ do for [kind in 'png svg'] {
   }
   set output out.'/'.file_name.'-'.workload.'.'.kind
   plot for [i = 1:n_lines] csv using (at(i)):(low(i)):(high(i)) with filledcurves \
-         fillcolor rgb colours[i] fillstyle transparent solid 0.15 noborder notitle, \
+         fillcolor rgb colours[i] fillstyle transparent solid 0.12 noborder notitle, \
        has_ideal ? ideal(x) : NaN with lines dashtype 3 linewidth 1 linecolor rgb '#666666' notitle, \
        for [i = 1:n_lines] csv using (at(i)):(y('median')) with linespoints linewidth 1.6 dashtype int(dashes[i]) \
          pointtype int(point_types[i]) pointsize 1.4 linecolor rgb colours[i] title titles[i]

@@ -62,14 +62,25 @@ def draw_overview(pictures):
     handles = [Line2D([], [], label=name, **_line_style(looks[label])) for label, name in names.items()]
     figure.legend(handles=handles, loc="lower center", ncol=math.ceil(len(handles) / 2), frameon=False,
                   fontsize=8.5, bbox_to_anchor=(0.5, 0.36 / height))
-    style = pictures[0].style
-    figure.text(0.02, 1 - 0.36 / height, f"{style.title}: {style.axis}, against threads", fontsize=13,
-                weight="bold", color=INK)
-    figure.text(0.02, 0.24 / height, pictures[0].caption + "; shaded: more threads than processing units; "
-                "references beyond a linear scale are cut off", fontsize=8,
-                color=FAINT)
-    figure.text(0.02, 0.08 / height, pictures[0].machine, fontsize=8, color=FAINT)
+    texts = [(1 - 0.36 / height, f"{pictures[0].style.overview}, against threads", 13, "bold", INK),
+             (0.24 / height, _overview_caption(pictures), 8, "normal", FAINT),
+             (0.08 / height, pictures[0].machine, 8, "normal", FAINT)]
+    for y, text, size, weight, colour in texts:
+        figure.text(0.02, y, text, fontsize=size, weight=weight, color=colour)
     return figure
+
+
+def _overview_caption(pictures):
+    captions = {p.caption for p in pictures}
+    parts = [captions.pop() if len(captions) == 1 else "medians; n and bands as in the single figures"]
+    if any(p.shade_from is not None for p in pictures):
+        parts.append("shaded: more threads than processing units")
+    if any(p.ideal for p in pictures):
+        parts.append("dotted: ideal scaling")
+    if any(not p.is_log and max(v for v in line.values if v == v) > p.y_limits[1]
+           for p in pictures for line in p.lines):
+        parts.append("references far above are cut off")
+    return "; ".join(parts)
 
 
 def save(figure, stem):
@@ -109,10 +120,10 @@ def _draw_axes(axes, p):
         axes.plot(x, per_thread * np.minimum(x, up_to), color=FAINT, linewidth=1, linestyle=":", zorder=1,
                   gid="ideal")
     for line in p.lines:
-        axes.fill_between(line.threads, line.lows, line.highs, color=line.look.colour, alpha=0.15,
+        axes.fill_between(line.threads, line.lows, line.highs, color=line.look.colour, alpha=0.12,
                           linewidth=0, zorder=2)
         axes.plot(line.threads, line.values, gid=f"line-{line.label}",
-                  zorder=2 if line.look.is_reference else 3, **_line_style(line.look))
+                  zorder=3 if line.look.is_reference else 4, **_line_style(line.look))
 
 
 def _mark_limits(axes, p, with_text):

@@ -20,15 +20,18 @@ OFF_SCALE_FROM = 2.0
 class MetricStyle:
     file_name: str
     title: str
+    overview: str
     axis: str
     scale: float
     has_ideal: bool
 
 
 METRICS = {
-    "ops_per_s": MetricStyle("throughput", "throughput", "million operations per second", 1e6, True),
-    "peak_rss_bytes": MetricStyle("peak-rss", "peak RSS at a fixed number of operations", "peak RSS, MiB",
-                                  MIB, False),
+    "ops_per_s": MetricStyle("throughput", "throughput", "throughput, million operations per second",
+                             "million operations per second", 1e6, True),
+    "peak_rss_bytes": MetricStyle("peak-rss", "peak RSS at a fixed number of operations",
+                                  "peak RSS at a fixed number of operations, MiB", "peak RSS, MiB", MIB,
+                                  False),
 }
 
 

@@ -60,24 +60,33 @@ struct arena *arena_reserve(void) {
     return arena != NULL ? arena : arena_create(&arena_spare, ARENA_MAX);
 }
 
-struct arena *arena_join(void) {
-    unsigned n = arena_n_in_table, best = 0, fewest = ~0u;
-    unsigned start = atomic_load_explicit(&arena_next_join, memory_order_relaxed);
-    for (unsigned i = 0; i < n && fewest != 0; i++) {
+/* Least loaded arena, the next in turn on a tie, or NULL if it cannot be made; *n_threads is its load. */
+static struct arena *arena_least_loaded(unsigned *n_threads) {
+    unsigned n = arena_n_in_table, best = 0;
+    unsigned start = atomic_fetch_add_explicit(&arena_next_join, 1, memory_order_relaxed) % n;
+    *n_threads = ~0u;
+    for (unsigned i = 0; i < n && *n_threads != 0; i++) {
         struct arena *arena = arena_peek((start + i) % n);
-        unsigned n_threads =
-            arena == NULL ? 0 : atomic_load_explicit(&arena->n_threads, memory_order_relaxed);
-        if (n_threads < fewest) {
-            fewest = n_threads;
+        unsigned load = arena == NULL ? 0 : atomic_load_explicit(&arena->n_threads, memory_order_relaxed);
+        if (load < *n_threads) {
+            *n_threads = load;
             best = (start + i) % n;
         }
     }
-    struct arena *arena = arena_get(best);
-    if (arena == NULL)
-        return NULL;
-    atomic_store_explicit(&arena_next_join, (best + 1) % n, memory_order_relaxed);
-    atomic_fetch_add_explicit(&arena->n_threads, 1, memory_order_relaxed);
-    return arena;
+    return arena_get(best);
+}
+
+/* Joining is a compare-and-swap on the load that made the arena the choice: of two threads that start together and
+ * see the same idle arena, one gets it and the other looks again. */
+struct arena *arena_join(void) {
+    for (;;) {
+        unsigned n_threads;
+        struct arena *arena = arena_least_loaded(&n_threads);
+        if (arena == NULL ||
+            atomic_compare_exchange_strong_explicit(&arena->n_threads, &n_threads, n_threads + 1,
+                                                    memory_order_relaxed, memory_order_relaxed))
+            return arena;
+    }
 }
 
 void arena_leave(struct arena *arena) {

@@ -12,6 +12,9 @@ extern const struct workload workload_malloc_test, workload_larson, workload_fal
     workload_false_sharing_passive, workload_false_sharing_separate, workload_false_sharing_serial,
     workload_prodcons;
 
+/* Memory over time, large blocks, and threads that come and go. */
+extern const struct workload workload_ramp_plateau, workload_sparse_survivor;
+
 const struct workload *const workload_table[] = {
     &workload_malloc_test,
     &workload_larson,
@@ -20,6 +23,8 @@ const struct workload *const workload_table[] = {
     &workload_false_sharing_separate,
     &workload_false_sharing_serial,
     &workload_prodcons,
+    &workload_ramp_plateau,
+    &workload_sparse_survivor,
     NULL,
 };
 

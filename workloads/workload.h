@@ -54,7 +54,8 @@ enum workload_flags {
     WORKLOAD_SUCCESSORS = 1 << 1, /* run may return RUN_SUCCEED */
     WORKLOAD_REFERENCE = 1 << 2,  /* a control: shows a bound, not a comparison; not in a default sweep */
     WORKLOAD_NO_LIVE_SET =
-        1 << 3, /* at most one block a thread at any time: a floor allocator can serve it */
+        1 << 3,               /* at most one block a thread at any time: a floor allocator can serve it */
+    WORKLOAD_COURSE = 1 << 4, /* heeds is_course: stages with a beginning and an end */
 };
 
 enum run_result {
@@ -73,9 +74,12 @@ struct worker {
     unsigned idx;
     uint32_t n_generations; /* successors made in this phase; the harness counts */
     uint64_t ops_before;    /* of finished phases: the harness adds ops and clears it before the next phase */
-    uint64_t n_remote_frees;  /* frees of blocks another thread had allocated; measured phase */
-    uint64_t n_frees;         /* frees the workload made in the measured phase, for the remote fraction */
-    void *state;              /* the workload's own, per slot */
+    uint64_t n_remote_frees; /* frees of blocks another thread had allocated; measured phase */
+    uint64_t n_frees;        /* frees the workload made in the measured phase, for the remote fraction */
+    void *state;             /* the workload's own, per slot */
+    /* Bytes asked for and not freed yet, as this slot's calls changed them: a slot that frees what another
+     * allocated goes below 0, the sum over the slots is what is live. Own thread stores, relaxed. */
+    _Atomic int64_t live_bytes;
     _Atomic uint32_t n_turns; /* cell_lockstep: turns given to this slot and not yet taken; a futex word */
 };
 
@@ -87,7 +91,11 @@ struct cell {
     uint64_t seed;          /* master seed mixed with workload and repetition */
     _Atomic bool is_stopping;
     bool is_measuring; /* false during warm-up; set by the harness between barriers */
-    void *state;       /* the workload's own, shared */
+    /* A WORKLOAD_COURSE whose phase has no budget runs its course once, with its holds, and ends by itself.
+     * For watching memory over time; false: course after course without holds, until the budget or the clock. */
+    bool is_course;
+    uint64_t table_bytes; /* resident bookkeeping of the workload: to be taken off what the process holds */
+    void *state;          /* the workload's own, shared */
     /* Share of 64-byte lines holding live objects of more than one thread; NaN = not measured. */
     double shared_line_fraction;
     _Atomic int failed_errno; /* first cell_fail */
@@ -120,6 +128,9 @@ struct workload {
     /* Allocations (alloc, calloc, aligned_alloc) from setup to teardown, from parameters and operations done.
      */
     uint64_t (*expected_allocs)(const struct cell *c);
+    /* Upper bound of the bytes live at any time, all threads together; NULL = not stated. A workload that
+     * states it keeps worker->live_bytes. */
+    uint64_t (*peak_live_bytes)(const int64_t *params, unsigned n_threads);
 };
 
 enum workload_needs { NEEDS_CALLOC = 1, NEEDS_REALLOC = 2, NEEDS_ALIGNED = 4, NEEDS_USABLE_SIZE = 8 };

@@ -33,6 +33,7 @@ struct fake_cell {
     pthread_barrier_t barrier; /* n_threads + main */
     pthread_mutex_t lock;      /* guards scratch and why */
     struct fake_scratch *scratch;
+    int64_t live_bytes, claimed_live_bytes; /* at the end of the measured phase */
     struct fake_slot slots[CELL_MAX_THREADS];
 };
 
@@ -40,6 +41,7 @@ struct fake_cell {
 static _Atomic uint64_t n_threads_seen; /* over all runs: main keeps its number */
 static struct {
     _Atomic uint64_t n_allocs, n_frees, n_measured_frees, n_measured_remote;
+    _Atomic int64_t live_bytes, peak_live_bytes; /* of the double's own heap */
     _Atomic bool is_measuring;
     uint64_t fail_after;
     const struct alloc_ops *inner;
@@ -47,8 +49,11 @@ static struct {
 
 #define LIVE UINT64_C(0x6c69766562656566)
 
+/* Before each block of the double's own heap. */
 struct fake_header {
-    uint64_t owner, live;
+    _Alignas(16) uint64_t owner;
+    uint64_t live, size_bytes;
+    void *base; /* as libc gave it */
 };
 
 static uint64_t this_thread(void) {
@@ -58,19 +63,85 @@ static uint64_t this_thread(void) {
     return id;
 }
 
-static void *fake_alloc(size_t size_bytes) {
+static void live_add(int64_t n_bytes) {
+    int64_t live = atomic_fetch_add(&heap_state.live_bytes, n_bytes) + n_bytes;
+    int64_t peak = atomic_load(&heap_state.peak_live_bytes);
+    while (live > peak && !atomic_compare_exchange_weak(&heap_state.peak_live_bytes, &peak, live))
+        ;
+}
+
+static void *own_alloc(size_t align_bytes, size_t size_bytes) {
+    size_t slack_bytes = align_bytes > _Alignof(struct fake_header) ? align_bytes : 0;
+    unsigned char *base = malloc(sizeof(struct fake_header) + slack_bytes + size_bytes);
+    assert(base);
+    unsigned char *block = base + sizeof(struct fake_header);
+    if (slack_bytes)
+        block += -(uintptr_t)block & (align_bytes - 1);
+    struct fake_header *h = (struct fake_header *)(void *)block - 1;
+    *h = (struct fake_header){.owner = this_thread(), .live = LIVE, .size_bytes = size_bytes, .base = base};
+    live_add((int64_t)size_bytes);
+    return block;
+}
+
+static struct fake_header *own_header(void *block) {
+    struct fake_header *h = (struct fake_header *)block - 1;
+    assert(h->live == LIVE);
+    return h;
+}
+
+static void own_free(void *block) {
+    struct fake_header *h = own_header(block);
+    h->live = 0;
+    live_add(-(int64_t)h->size_bytes);
+    free(h->base);
+}
+
+/* False, and errno says so, when the heap is to be dry. */
+static bool count_call(void) {
     uint64_t n_before = atomic_fetch_add(&heap_state.n_allocs, 1);
-    if (heap_state.fail_after && n_before >= heap_state.fail_after) {
-        atomic_fetch_sub(&heap_state.n_allocs, 1);
+    if (!heap_state.fail_after || n_before < heap_state.fail_after)
+        return true;
+    atomic_fetch_sub(&heap_state.n_allocs, 1);
+    errno = ENOMEM;
+    return false;
+}
+
+static void *fake_alloc(size_t size_bytes) {
+    if (!count_call())
+        return NULL;
+    return heap_state.inner ? heap_state.inner->alloc(size_bytes) : own_alloc(1, size_bytes);
+}
+
+static void *fake_calloc(size_t n, size_t size_bytes) {
+    if (!count_call())
+        return NULL;
+    if (heap_state.inner)
+        return heap_state.inner->calloc(n, size_bytes);
+    return memset(own_alloc(1, n * size_bytes), 0, n * size_bytes);
+}
+
+static void *fake_aligned_alloc(size_t align_bytes, size_t size_bytes) {
+    if (!count_call())
+        return NULL;
+    return heap_state.inner ? heap_state.inner->aligned_alloc(align_bytes, size_bytes)
+                            : own_alloc(align_bytes, size_bytes);
+}
+
+/* Counts as an allocation only where there was no block; always moves, and the block is the caller's then. */
+static void *fake_realloc(void *old, size_t size_bytes) {
+    if (!old)
+        return fake_alloc(size_bytes);
+    if (heap_state.fail_after && atomic_load(&heap_state.n_allocs) >= heap_state.fail_after) {
         errno = ENOMEM;
         return NULL;
     }
     if (heap_state.inner)
-        return heap_state.inner->alloc(size_bytes);
-    struct fake_header *h = malloc(sizeof *h + size_bytes);
-    assert(h);
-    *h = (struct fake_header){.owner = this_thread(), .live = LIVE};
-    return h + 1;
+        return heap_state.inner->realloc(old, size_bytes);
+    void *block = own_alloc(1, size_bytes);
+    uint64_t old_bytes = own_header(old)->size_bytes;
+    memcpy(block, old, old_bytes < size_bytes ? old_bytes : size_bytes);
+    own_free(old);
+    return block;
 }
 
 static void fake_free(void *block) {
@@ -80,17 +151,21 @@ static void fake_free(void *block) {
         heap_state.inner->free(block);
         return;
     }
-    struct fake_header *h = (struct fake_header *)block - 1;
-    assert(h->live == LIVE);
-    h->live = 0;
+    struct fake_header *h = own_header(block);
     if (atomic_load(&heap_state.is_measuring)) {
         atomic_fetch_add(&heap_state.n_measured_frees, 1);
         atomic_fetch_add(&heap_state.n_measured_remote, h->owner != this_thread());
     }
-    free(h);
+    own_free(block);
 }
 
-static const struct alloc_ops fake_heap = {.alloc = fake_alloc, .free = fake_free};
+static const struct alloc_ops fake_heap = {
+    .alloc = fake_alloc,
+    .free = fake_free,
+    .calloc = fake_calloc,
+    .realloc = fake_realloc,
+    .aligned_alloc = fake_aligned_alloc,
+};
 
 void *cell_scratch(struct cell *c, size_t n_bytes, size_t align_bytes) {
     struct fake_cell *fake = (struct fake_cell *)c;
@@ -199,11 +274,16 @@ static void run_phases(struct fake_cell *fake, const struct fake_spec *spec) {
     pthread_barrier_wait(&fake->barrier);
 
     if (spec->ops_total == 0) {
-        struct timespec ts = {spec->duration_ms / 1000, (long)(spec->duration_ms % 1000) * 1000000};
-        nanosleep(&ts, NULL);
-        atomic_store(&c->is_stopping, true);
+        if (!spec->is_course) {
+            struct timespec ts = {spec->duration_ms / 1000, (long)(spec->duration_ms % 1000) * 1000000};
+            nanosleep(&ts, NULL);
+            atomic_store(&c->is_stopping, true);
+        }
     }
     pthread_barrier_wait(&fake->barrier);
+    fake->live_bytes = atomic_load(&heap_state.live_bytes);
+    for (unsigned i = 0; i < c->n_threads; i++)
+        fake->claimed_live_bytes += atomic_load(&c->workers[i].live_bytes);
     c->is_measuring = false;
     atomic_store(&heap_state.is_measuring, false);
     pthread_barrier_wait(&fake->barrier);
@@ -229,6 +309,9 @@ static void collect(struct fake_cell *fake, struct fake_result *r) {
     r->n_frees = atomic_load(&heap_state.n_frees);
     r->n_measured_frees = atomic_load(&heap_state.n_measured_frees);
     r->n_measured_remote = atomic_load(&heap_state.n_measured_remote);
+    r->live_bytes = fake->live_bytes;
+    r->claimed_live_bytes = fake->claimed_live_bytes;
+    r->peak_live_bytes = atomic_load(&heap_state.peak_live_bytes);
     r->shared_line_fraction = c->shared_line_fraction;
     r->err = -atomic_load(&c->failed_errno);
     memcpy(r->why, c->why, sizeof r->why);
@@ -252,6 +335,7 @@ void fake_run(const struct fake_spec *spec, struct fake_result *result) {
     c->n_threads = spec->n_threads;
     c->workers = workers;
     c->seed = spec->seed;
+    c->is_course = spec->is_course;
     c->shared_line_fraction = NAN;
     for (unsigned i = 0; i < c->n_threads; i++) {
         workers[i] = (struct worker){.heap = &fake_heap, .cell = c, .idx = i};

@@ -18,6 +18,7 @@ struct fake_spec {
     uint64_t warmup_ops; /* per thread */
     uint64_t ops_total;  /* measured phase; 0: until duration_ms is over */
     unsigned duration_ms;
+    bool is_course;                /* with ops_total 0: nobody stops the run, it ends by itself */
     uint64_t fail_after;           /* allocations that succeed; 0 = all */
     const struct alloc_ops *inner; /* heap to count calls of; NULL: libc, with the owner before each block */
 };
@@ -29,6 +30,8 @@ struct fake_result {
     uint64_t n_allocs, n_frees;                   /* counted by the entries, whole life */
     uint64_t n_measured_frees, n_measured_remote; /* by the entries, which know the threads; not with inner */
     uint64_t claimed_frees, claimed_remote;       /* by the workload */
+    /* Asked for and not freed; by the entries, not with inner. The first two at the end of the measured phase. */
+    int64_t live_bytes, claimed_live_bytes, peak_live_bytes;
     uint32_t n_generations_min;
     double shared_line_fraction;
 };

@@ -25,6 +25,13 @@ static void assert_honest(const struct fake_spec *spec, const struct fake_result
     assert_true(r->n_allocs > 0);
     assert_int_equal(r->claimed_frees, r->n_measured_frees);
     assert_int_equal(r->claimed_remote, r->n_measured_remote);
+    if (!spec->workload->peak_live_bytes)
+        return;
+    assert_int_equal(r->claimed_live_bytes, r->live_bytes);
+    int64_t bound = (int64_t)spec->workload->peak_live_bytes(spec->params, spec->n_threads);
+    if (r->peak_live_bytes > bound)
+        fail_msg("%s, %u threads: %jd bytes were live, %jd stated", spec->workload->name, spec->n_threads,
+                 (intmax_t)r->peak_live_bytes, (intmax_t)bound);
 }
 
 /* Parameters under which a run of some thousand operations goes through every stage. */
@@ -40,6 +47,12 @@ static void spec_shrink(struct fake_spec *spec) {
         {"false-sharing-separate", "writes", 100},
         {"false-sharing-serial", "writes", 100},
         {"prodcons", "batch_objects", 100},
+        {"ramp-plateau", "total_bytes", 200000},
+        {"ramp-plateau", "cycles", 3},
+        {"ramp-plateau", "activity_percent", 20},
+        {"ramp-plateau", "hold_ms", 20},
+        {"sparse-survivor", "blocks", 1000},
+        {"sparse-survivor", "hold_ms", 10},
     };
     for (size_t i = 0; i < sizeof small / sizeof *small; i++)
         if (strcmp(small[i].workload, spec->workload->name) == 0)
@@ -111,6 +124,28 @@ static void many_threads_come_to_an_end(void **state) {
     }
 }
 
+/* Nobody stops it: the threads wait for each other, hold, and all blocks are gone when it is over. */
+static void a_course_ends_by_itself(void **state) {
+    (void)state;
+    for (const struct workload *const *w = workload_table; *w; w++) {
+        if (!((*w)->flags & WORKLOAD_COURSE))
+            continue;
+        for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++) {
+            struct fake_spec spec;
+            struct fake_result r;
+            fake_spec_init(&spec, (*w)->name, thread_counts[i]);
+            spec_shrink(&spec);
+            spec.warmup_ops = 10;
+            spec.ops_total = 0;
+            spec.is_course = true;
+            fake_run(&spec, &r);
+            assert_honest(&spec, &r);
+            assert_true(r.measured_ops > 0);
+            assert_int_equal(r.live_bytes, 0);
+        }
+    }
+}
+
 /* Wherever the heap runs dry, the run ends, says ENOMEM, and leaves nothing behind that it had got. */
 static void a_dry_heap_ends_the_run_with_enomem(void **state) {
     (void)state;
@@ -139,6 +174,7 @@ int main(void) {
         cmocka_unit_test(counts_hold_with_default_parameters),
         cmocka_unit_test(counts_hold_when_the_clock_stops_a_run),
         cmocka_unit_test(many_threads_come_to_an_end),
+        cmocka_unit_test(a_course_ends_by_itself),
         cmocka_unit_test(a_dry_heap_ends_the_run_with_enomem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,9 @@ extern const struct workload workload_malloc_test, workload_larson, workload_fal
     workload_false_sharing_passive, workload_false_sharing_separate, workload_false_sharing_serial,
     workload_prodcons;
 
+/* Speed: loops of the field's micro-benchmarks and suites. */
+extern const struct workload workload_pair;
+
 /* Memory over time, large blocks, and threads that come and go. */
 extern const struct workload workload_ramp_plateau, workload_sparse_survivor;
 
@@ -23,6 +26,9 @@ const struct workload *const workload_table[] = {
     &workload_false_sharing_separate,
     &workload_false_sharing_serial,
     &workload_prodcons,
+    /* speed */
+    &workload_pair,
+    /* memory */
     &workload_ramp_plateau,
     &workload_sparse_survivor,
     NULL,
@@ -64,6 +70,29 @@ static const char *params_fault(const struct param *params) {
     return NULL;
 }
 
+static bool is_value_of(const struct param *params, const char *name, int64_t value) {
+    for (const struct param *p = params; p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p->min <= value && value <= p->max;
+    return false;
+}
+
+static const char *presets_fault(const struct workload *w) {
+    for (const struct preset *p = w->presets; p && p->name; p++) {
+        if (!is_name(p->name, '-'))
+            return "preset name is not lower case with '-'";
+        if (!p->summary || !*p->summary || !p->set[0].param)
+            return "preset without summary or values";
+        for (unsigned i = 0; i < WORKLOAD_MAX_PARAMS && p->set[i].param; i++)
+            if (!is_value_of(w->params, p->set[i].param, p->set[i].value))
+                return "preset sets no parameter, or one out of its range";
+        for (const struct preset *q = w->presets; q != p; q++)
+            if (strcmp(p->name, q->name) == 0)
+                return "two presets of one name";
+    }
+    return NULL;
+}
+
 static const char *row_fault(const struct workload *w) {
     if (!is_name(w->name, '-'))
         return "name is not lower case with '-'";
@@ -75,7 +104,8 @@ static const char *row_fault(const struct workload *w) {
         return "version, min_threads, warmup_ops or audit_ops is 0";
     if (!w->run || !w->expected_allocs)
         return "run or expected_allocs missing";
-    return params_fault(w->params);
+    const char *fault = params_fault(w->params);
+    return fault ? fault : presets_fault(w);
 }
 
 int workload_table_check(char *why, size_t why_bytes) {

@@ -2,8 +2,8 @@
  * floor: the malloc family as empty functions.
  *
  * Every allocation is the same address, a free does nothing: what a workload costs over this library is its
- * own loop. Valid only where no two blocks live at once and none is larger than the buffer, which is
- * malloc-test; any other workload would overwrite itself. Its rate is no allocator's bound (that is null). Open
+ * own loop. Valid only where no block is read back and no more of it is written than the buffer holds, which is
+ * malloc-test and pair; any other workload would overwrite itself. Its rate is no allocator's bound (that is null). Open
  * it with dlopen: preloaded, it would serve the whole process.
  */
 #include <errno.h>

@@ -91,6 +91,22 @@ static void counts_hold_with_default_parameters(void **state) {
     }
 }
 
+static void counts_hold_for_every_preset(void **state) {
+    (void)state;
+    for (const struct workload *const *w = workload_table; *w; w++) {
+        for (const struct preset *p = (*w)->presets; p && p->name; p++) {
+            struct fake_spec spec;
+            struct fake_result r;
+            fake_spec_init(&spec, (*w)->name, 3);
+            for (unsigned i = 0; i < WORKLOAD_MAX_PARAMS && p->set[i].param; i++)
+                fake_param_set(&spec, p->set[i].param, p->set[i].value);
+            fake_run(&spec, &r);
+            assert_honest(&spec, &r);
+            assert_int_equal(r.measured_ops, spec.ops_total);
+        }
+    }
+}
+
 static void counts_hold_when_the_clock_stops_a_run(void **state) {
     (void)state;
     for (const struct workload *const *w = workload_table; *w; w++) {
@@ -172,6 +188,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_hold_for_fixed_operations),
         cmocka_unit_test(counts_hold_with_default_parameters),
+        cmocka_unit_test(counts_hold_for_every_preset),
         cmocka_unit_test(counts_hold_when_the_clock_stops_a_run),
         cmocka_unit_test(many_threads_come_to_an_end),
         cmocka_unit_test(a_course_ends_by_itself),

@@ -5,8 +5,9 @@
 
 #include "harness/collect.h"
 
+static const struct run_identity nobody; /* these records become no rows */
+
 int probes_make(struct probes *probes, struct bench *b, struct problem *p) {
-    static const struct run_identity nobody;
     const struct allocator_list *list = &b->options->allocators;
     *probes = (struct probes){.items = calloc(list->n, sizeof *probes->items), .n = list->n};
     if (probes->items == NULL)
@@ -37,6 +38,38 @@ int probes_check_named(const struct probes *probes, struct problem *p) {
         return problem_set(p, ENOENT, "--allocators %s: not available: %s%s%s", choice->name, r->why,
                            package != NULL ? "; the Debian package that brings it is " : "",
                            package != NULL ? package : "");
+    }
+    return 0;
+}
+
+static bool has_defaults(const struct workload_choice *w) {
+    for (size_t i = 0; w->row->params[i].name != NULL; i++) {
+        if (w->params[i] != w->row->params[i].def)
+            return false;
+    }
+    return true;
+}
+
+int probe_check_params(struct bench *b, struct problem *p) {
+    struct allocator_choice libc = {.name = "glibc", .row = allocator_find("glibc")};
+    for (size_t i = 0; i < b->options->n_workloads; i++) {
+        const struct workload_choice *w = &b->options->workloads[i];
+        if (has_defaults(w))
+            continue;
+        struct slots slots = {.n_threads = w->row->min_threads};
+        struct plan_cell cell = {.allocator = &libc,
+                                 .workload = w,
+                                 .slots = &slots,
+                                 .pass = PASS_TIMED,
+                                 .ops_total = slots.n_threads};
+        struct record r;
+        record_init(&r, &nobody, b->options, &cell);
+        int err = collect_cell(b, LOAD_DLOPEN, "", &r, p);
+        if (err != 0)
+            return err;
+        /* A process that lives to report a crash was told by the workload that it cannot run. */
+        if (r.has_result && r.status == STATUS_CRASH && r.exit_code == 0)
+            return problem_set(p, EINVAL, "--param: the parameters do not go together: %s", r.why);
     }
     return 0;
 }

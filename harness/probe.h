@@ -23,6 +23,13 @@ void probes_free(struct probes *probes);
  * package that brings it. */
 int probes_check_named(const struct probes *probes, struct problem *p);
 
+/*
+ * Parameters may be at odds with each other, which only the workload's own setup can tell: each workload whose
+ * parameters are not the defaults is set up once, with libc's allocator and the fewest threads. 0,
+ * COLLECT_STOPPED, or -EINVAL with the workload's reason.
+ */
+int probe_check_params(struct bench *b, struct problem *p);
+
 /* File for LD_PRELOAD; "" for libc's own. NULL: it is not known, nothing was found. */
 const char *probe_library(const struct probe *probe);
 

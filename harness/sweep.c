@@ -179,10 +179,12 @@ static void sweep_close(struct sweep *s) {
 /* 0, or the exit code. */
 static int probe(struct sweep *s, bool is_new, struct problem *p) {
     int err = probes_make(&s->probes, s->bench, p);
-    if (err == COLLECT_STOPPED)
-        return EXIT_INTERRUPTED;
     if (err == 0 && is_new)
         err = probes_check_named(&s->probes, p);
+    if (err == 0 && is_new)
+        err = probe_check_params(s->bench, p);
+    if (err == COLLECT_STOPPED)
+        return EXIT_INTERRUPTED;
     if (err != 0)
         return EXIT_USAGE;
     for (size_t i = 0; i < s->probes.n; i++) {

@@ -24,6 +24,11 @@ setup() {
 @test "a parameter of an unselected workload is refused" {
   refused "larson is not among the workloads of this run" --workloads malloc-test --param larson.min_bytes=8
 }
+@test "parameters that do not go together are refused before anything is measured" {
+  refused "the parameters do not go together: larson: min_bytes must be below max_bytes" --quick --workloads larson \
+    --allocators glibc --param larson.min_bytes=2000 --out "$OUT"
+  [ ! -e "$OUT" ]
+}
 @test "a malformed --param is refused" { refused "write WORKLOAD.NAME=VALUE" --param larson; }
 @test "an unknown workload is refused with the known" {
   refused "--workloads nosuch: unknown workload or group 'nosuch'; workloads are malloc-test, larson" --workloads nosuch

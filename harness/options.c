@@ -173,7 +173,7 @@ static const struct option_row {
     {"ops", "N", "End cells after N operations over all threads, in place of a time", take_ops},
     {"timeout", "TIME", "Kill a cell that takes this much longer than its window (default: 60)",
      take_timeout},
-    {"quick", NULL, "Threads 1,2, one repetition, 0.2 s: a first look in about a minute", take_quick},
+    {"quick", NULL, "Threads 1,2, one repetition, 0.2 s: a first look in less than a minute", take_quick},
     {NULL, NULL, "Under which conditions:", NULL},
     {"placement", "HOW",
      "cores (default): a unit of each core first, then siblings; compact: siblings side by "

@@ -1,5 +1,6 @@
 #include "harness/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "harness/bench.h"
@@ -33,17 +34,30 @@ static void write_name(FILE *out, const struct plan_cell *cell) {
             cell->workload->row->name, label, cell->slots->n_threads, cell->slots->n_threads == 1 ? "" : "s");
 }
 
+/* One line, cut to the width of the terminal: a line that wraps cannot be taken back. */
+static void show_line(const struct progress *progress, const char *line) {
+    struct winsize size;
+    int width =
+        ioctl(fileno(progress->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+    fprintf(progress->out, "\r\033[K%.*s", width, line);
+    fflush(progress->out);
+}
+
 void progress_cell_starts(const struct progress *progress, const struct plan_cell *cell) {
+    static const char full[] = "########################", empty[] = "........................";
     if (!progress->is_terminal)
         return;
-    static const char full[] = "########################", empty[] = "........................";
     int n = (int)(progress->n_done * BAR_WIDTH / progress->n_total);
-    char left[32];
+    char left[32], line[1024] = "";
     units_format_duration(time_left_ns(progress), left, sizeof left);
-    fprintf(progress->out, "\r\033[K[%.*s%.*s] %zu/%zu, %s left  ", n, full, BAR_WIDTH - n, empty,
-            progress->n_done, progress->n_total, left);
-    write_name(progress->out, cell);
-    fflush(progress->out);
+    FILE *out = fmemopen(line, sizeof line, "w");
+    if (out == NULL)
+        return;
+    fprintf(out, "[%.*s%.*s] %zu/%zu, %s left  ", n, full, BAR_WIDTH - n, empty, progress->n_done,
+            progress->n_total, left);
+    write_name(out, cell);
+    fclose(out);
+    show_line(progress, line);
 }
 
 void progress_cell_ends(struct progress *progress, const struct record *r) {

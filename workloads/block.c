@@ -27,3 +27,22 @@ void block_set_clear(struct worker *w, struct block_set *set) {
         worker_live_add(w, -(int64_t)b->size_bytes);
     }
 }
+
+void *block_slot_create(struct worker *w, size_t state_bytes, uint64_t n_max) {
+    struct block_set *set = cell_scratch(w->cell, state_bytes, WORKER_ALIGN_BYTES);
+    w->state = set;
+    return set && block_set_create(w->cell, set, n_max) ? set : NULL;
+}
+
+int block_slots_verify(struct cell *c) {
+    int err = 0;
+    for (unsigned i = 0; i < c->n_threads && err == 0; i++)
+        err = block_set_verify(c, c->workers[i].state);
+    return err;
+}
+
+void block_slots_teardown(struct cell *c) {
+    for (unsigned i = 0; i < c->n_threads; i++)
+        if (c->workers[i].state)
+            block_set_clear(&c->workers[i], c->workers[i].state);
+}

@@ -85,10 +85,25 @@ static inline bool block_set_free_at(struct worker *w, struct block_set *set, ui
     return is_intact;
 }
 
+/* Frees what the set's place holds, if anything, and makes a block there. False after cell_fail. */
+static inline bool block_replace(struct worker *w, struct block *b, size_t size_bytes, uint32_t self) {
+    if (b->at && !block_free(w, b, self))
+        return false;
+    return block_make(w, b, size_bytes, self);
+}
+
 /* 0, or -EBADMSG after cell_fail when a block of the set lost what was written to it. */
 int block_set_verify(struct cell *c, const struct block_set *set);
 
 /* Teardown: frees what is left, whatever it holds; bears a set that was never created. */
 void block_set_clear(struct worker *w, struct block_set *set);
+
+/*
+ * For workloads whose worker->state begins with a block_set: makes that state, zeroed, with room for n_max blocks; NULL
+ * after cell_fail. And what they hand to the vtable as verify and teardown.
+ */
+void *block_slot_create(struct worker *w, size_t state_bytes, uint64_t n_max);
+int block_slots_verify(struct cell *c);
+void block_slots_teardown(struct cell *c);
 
 #endif

@@ -1,5 +1,6 @@
 #include "workloads/course.h"
 
+#include <errno.h>
 #include <time.h>
 
 #include "workloads/futex.h"
@@ -10,6 +11,11 @@
 
 static bool is_stopping(const struct worker *w) {
     return atomic_load_explicit(&w->cell->is_stopping, memory_order_relaxed);
+}
+
+int course_create(struct cell *c) {
+    c->state = cell_scratch(c, sizeof(struct course), _Alignof(struct course));
+    return c->state ? 0 : -ENOMEM;
 }
 
 uint64_t course_now_ns(void) {
@@ -34,7 +40,8 @@ static void wait_for_others(const struct worker *w, struct course *course, uint3
         futex_wait_for(&course->n_meetings, seen, SLICE_NS);
 }
 
-void course_meet(const struct worker *w, struct course *course, int64_t hold_ms) {
+void course_meet(const struct worker *w, int64_t hold_ms) {
+    struct course *course = w->cell->state;
     if (!course_is_on(w))
         return;
     uint32_t seen = atomic_load(&course->n_meetings);

@@ -20,6 +20,9 @@ static inline bool course_is_on(const struct worker *w) {
     return w->cell->is_course && w->ops_budget == UINT64_MAX;
 }
 
+/* Makes a course the cell's state. 0, or -ENOMEM after cell_fail. */
+int course_create(struct cell *c);
+
 /* Monotonic clock. */
 uint64_t course_now_ns(void);
 
@@ -27,7 +30,7 @@ uint64_t course_now_ns(void);
 void course_wait_until(const struct worker *w, uint64_t until_ns);
 
 /* Waits until all slots are here, or the stop flag is up; then holds for hold_ms. Nothing when the course is
- * not on. Every slot must come to the same meetings. */
-void course_meet(const struct worker *w, struct course *course, int64_t hold_ms);
+ * not on. Every slot must come to the same meetings. The course is the cell's state. */
+void course_meet(const struct worker *w, int64_t hold_ms);
 
 #endif

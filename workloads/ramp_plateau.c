@@ -65,20 +65,17 @@ static uint64_t ramp_capacity(const int64_t *p, uint64_t share_bytes) {
 }
 
 static int ramp_setup(struct cell *c) {
-    struct course *course = cell_scratch(c, sizeof *course, _Alignof(struct course));
-    if (!course)
-        return -ENOMEM;
-    c->state = course;
-    for (unsigned i = 0; i < c->n_threads; i++) {
-        struct ramp_slot *s = cell_scratch(c, sizeof *s, _Alignof(struct ramp_slot));
-        if (!s)
-            return -ENOMEM;
-        c->workers[i].state = s;
-        s->share_bytes = worker_share(&c->workers[i], c->params[TOTAL_BYTES]);
-        if (!block_set_create(c, &s->set, ramp_capacity(c->params, s->share_bytes)))
-            return -ENOMEM;
+    int err = course_create(c);
+    for (unsigned i = 0; i < c->n_threads && err == 0; i++) {
+        struct worker *w = &c->workers[i];
+        uint64_t share_bytes = worker_share(w, c->params[TOTAL_BYTES]);
+        struct ramp_slot *s = block_slot_create(w, sizeof *s, ramp_capacity(c->params, share_bytes));
+        if (s)
+            s->share_bytes = share_bytes;
+        else
+            err = -ENOMEM;
     }
-    return 0;
+    return err;
 }
 
 /* ---- stages: each does up to n_ops operations and returns how many, or -1 after cell_fail ------------ */
@@ -115,7 +112,7 @@ static int64_t stage_drop(struct worker *w, struct ramp_slot *s) {
     if (s->set.n_blocks <= s->n_kept) {
         s->stage = HOLD;
         s->n_held = 0;
-        course_meet(w, w->cell->state, 0);
+        course_meet(w, 0);
         s->hold_since_ns = course_is_on(w) ? course_now_ns() : 0;
     }
     return 0;
@@ -155,7 +152,7 @@ static int64_t stage_hold(struct worker *w, struct ramp_slot *s, uint64_t n_ops)
     if (hold_is_over(w, s, n_wanted)) {
         s->n_ramped = 0;
         s->stage = ++s->cycle == (unsigned)p[CYCLES] ? CLEAR : RAMP;
-        course_meet(w, w->cell->state, 0);
+        course_meet(w, 0);
     } else if (n == 0 && course_is_on(w)) {
         course_wait_until(w, course_now_ns() + HOLD_STEP_NS);
     }
@@ -201,23 +198,6 @@ static enum run_result ramp_run(struct worker *w) {
     return RUN_DONE;
 }
 
-/* ---- end -------------------------------------------------------------------------------------------- */
-
-static int ramp_verify(struct cell *c) {
-    int err = 0;
-    for (unsigned i = 0; i < c->n_threads && err == 0; i++)
-        err = block_set_verify(c, &((const struct ramp_slot *)c->workers[i].state)->set);
-    return err;
-}
-
-static void ramp_teardown(struct cell *c) {
-    for (unsigned i = 0; i < c->n_threads; i++) {
-        struct ramp_slot *s = c->workers[i].state;
-        if (s)
-            block_set_clear(&c->workers[i], &s->set);
-    }
-}
-
 static uint64_t ramp_peak_live_bytes(const int64_t *p, unsigned n_threads) {
     return (uint64_t)p[TOTAL_BYTES] + n_threads * ramp_max_bytes(p, (unsigned)p[CYCLES] - 1);
 }
@@ -242,8 +222,8 @@ const struct workload workload_ramp_plateau = {
     .audit_ops = 500000,
     .setup = ramp_setup,
     .run = ramp_run,
-    .verify = ramp_verify,
-    .teardown = ramp_teardown,
+    .verify = block_slots_verify,
+    .teardown = block_slots_teardown,
     .expected_allocs = cell_ops_total,
     .peak_live_bytes = ramp_peak_live_bytes,
 };

@@ -16,7 +16,8 @@ extern const struct workload workload_malloc_test, workload_larson, workload_fal
 extern const struct workload workload_pair;
 
 /* Memory over time, large blocks, and threads that come and go. */
-extern const struct workload workload_ramp_plateau, workload_sparse_survivor;
+extern const struct workload workload_lru_churn, workload_ramp_plateau, workload_robson,
+    workload_sparse_survivor;
 
 const struct workload *const workload_table[] = {
     &workload_malloc_test,
@@ -29,7 +30,9 @@ const struct workload *const workload_table[] = {
     /* speed */
     &workload_pair,
     /* memory */
+    &workload_lru_churn,
     &workload_ramp_plateau,
+    &workload_robson,
     &workload_sparse_survivor,
     NULL,
 };

@@ -88,7 +88,7 @@ static void shuffle(struct prng *prng, struct block *blocks, uint64_t n) {
 static void stage_end(struct worker *w, struct sparse_slot *s, enum stage next) {
     s->stage = next;
     s->at = 0;
-    course_meet(w, w->cell->state, w->cell->params[HOLD_MS]);
+    course_meet(w, w->cell->params[HOLD_MS]);
 }
 
 static void thin_begin(struct worker *w, struct sparse_slot *s) {
@@ -189,35 +189,17 @@ static enum run_result sparse_run(struct worker *w) {
 /* ---- setup and end ---------------------------------------------------------------------------------- */
 
 static int sparse_setup(struct cell *c) {
-    struct course *course = cell_scratch(c, sizeof *course, _Alignof(struct course));
-    if (!course)
-        return -ENOMEM;
-    c->state = course;
-    for (unsigned i = 0; i < c->n_threads; i++) {
-        struct sparse_slot *s = cell_scratch(c, sizeof *s, _Alignof(struct sparse_slot));
-        if (!s)
-            return -ENOMEM;
-        c->workers[i].state = s;
-        s->share = max_u64(1, worker_share(&c->workers[i], c->params[BLOCKS]));
-        if (!block_set_create(c, &s->set, s->share + s->share / 2))
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static int sparse_verify(struct cell *c) {
-    int err = 0;
-    for (unsigned i = 0; i < c->n_threads && err == 0; i++)
-        err = block_set_verify(c, &((const struct sparse_slot *)c->workers[i].state)->set);
-    return err;
-}
-
-static void sparse_teardown(struct cell *c) {
-    for (unsigned i = 0; i < c->n_threads; i++) {
-        struct sparse_slot *s = c->workers[i].state;
+    int err = course_create(c);
+    for (unsigned i = 0; i < c->n_threads && err == 0; i++) {
+        struct worker *w = &c->workers[i];
+        uint64_t share = max_u64(1, worker_share(w, c->params[BLOCKS]));
+        struct sparse_slot *s = block_slot_create(w, sizeof *s, share + share / 2);
         if (s)
-            block_set_clear(&c->workers[i], &s->set);
+            s->share = share;
+        else
+            err = -ENOMEM;
     }
+    return err;
 }
 
 /* As if all blocks were of the largest size; a share is at least one block, and rounding keeps at most one survivor
@@ -250,8 +232,8 @@ const struct workload workload_sparse_survivor = {
     .audit_ops = 600000,
     .setup = sparse_setup,
     .run = sparse_run,
-    .verify = sparse_verify,
-    .teardown = sparse_teardown,
+    .verify = block_slots_verify,
+    .teardown = block_slots_teardown,
     .expected_allocs = cell_ops_total,
     .peak_live_bytes = sparse_peak_live_bytes,
 };

@@ -6,7 +6,7 @@
 #include "harness/bench.h"
 #include "harness/units.h"
 
-#define BAR_WIDTH 24
+#define BAR_WIDTH 10
 
 void progress_start(struct progress *progress, FILE *out, const struct plan *plan, const bool *is_done) {
     *progress = (struct progress){.out = out, .n_total = plan->n_cells, .started_ns = bench_now_ns()};
@@ -30,8 +30,8 @@ static uint64_t time_left_ns(const struct progress *progress) {
 static void write_name(FILE *out, const struct plan_cell *cell) {
     char label[GRAMMAR_LABEL_MAX];
     grammar_allocator_label(cell->allocator, label, sizeof label);
-    fprintf(out, "%s %u: %s, %s, %u thread%s", pass_name(cell->pass), cell->repetition,
-            cell->workload->row->name, label, cell->slots->n_threads, cell->slots->n_threads == 1 ? "" : "s");
+    fprintf(out, "%s, %s, %u thread%s, %s %u", cell->workload->row->name, label, cell->slots->n_threads,
+            cell->slots->n_threads == 1 ? "" : "s", pass_name(cell->pass), cell->repetition);
 }
 
 /* One line, cut to the width of the terminal: a line that wraps cannot be taken back. */
@@ -44,7 +44,7 @@ static void show_line(const struct progress *progress, const char *line) {
 }
 
 void progress_cell_starts(const struct progress *progress, const struct plan_cell *cell) {
-    static const char full[] = "########################", empty[] = "........................";
+    static const char full[] = "##########", empty[] = "..........";
     if (!progress->is_terminal)
         return;
     int n = (int)(progress->n_done * BAR_WIDTH / progress->n_total);

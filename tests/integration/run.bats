@@ -255,5 +255,5 @@ PY
   command -v script >/dev/null || skip "script(1) is not installed"
   run script -qec "'$BENCH' --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out '$OUT'" /dev/null
   [ "$status" -eq 0 ]
-  [[ "$output" == *"] 1/2, "*" left  timed 1: malloc-test, glibc, 1 thread"* ]]
+  [[ "$output" == *"] 1/2, "*" left  malloc-test, glibc, 1 thread, timed 1"* ]]
 }

@@ -10,7 +10,7 @@
 #
 # The rules of a folder stand in its rules.mk; this file holds what they share.
 
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all

@@ -5,13 +5,15 @@ HARNESS_LIBS := -lhwloc -ljansson -lcrypto
 $(call obj,harness/manifest.c): CFLAGS_LOCAL := -DBUILD_VARIANT='"$(VARIANT)"' -DBUILD_FLAGS='"$(CPPFLAGS) $(CFLAGS)"'
 
 $(B)/run-bench: $(call obj,harness/main.c) $(HARNESS_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(HARNESS_LIBS) -lm -ldl
+	$(call note,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(HARNESS_LIBS) -lm -ldl
 ALL += $(B)/run-bench
 
 # A cell that misbehaves, in a folder of its own beside a driver that takes it for the real one.
 $(B)/odd/cell: $(call obj,tests/integration/odd_cell.c)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^
+	$(call note,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 $(B)/odd/run-bench: $(B)/run-bench
 	@mkdir -p $(@D)
 	cp $< $@

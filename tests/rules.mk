@@ -24,7 +24,8 @@ $(UNIT_DRIVER): TEST_LIBS := $(HARNESS_LIBS)
 
 $(UNITS): $(B)/tests/%: $(B)/obj/tests/unit/%.o
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(TEST_LIBS) -lpthread -ldl -lm
+	$(call note,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(TEST_LIBS) -lpthread -ldl -lm
 
 .PHONY: units
 units: $(UNITS)

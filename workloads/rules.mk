@@ -10,7 +10,8 @@ CLANG := clang-14
 WORKLOAD_CLANG_OBJS := $(patsubst %.c,$(B)/obj/clang/%.o,$(WORKLOAD_SRCS))
 $(WORKLOAD_CLANG_OBJS): $(B)/obj/clang/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=c11 -g -O3 -DNDEBUG -Wall -Wextra -Werror -fno-builtin -MMD -MP -c $< -o $@
+	$(call note,CLANG)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=c11 -g -O3 -DNDEBUG -Wall -Wextra -Werror -fno-builtin -MMD -MP -c $< -o $@
 
 # The bounds are tested as they are used: loaded from the build folder.
 $(B)/tests/workload_bounds $(B)/tests/workload_loop $(B)/tests/workload_sharing: | $(B)/libnull.so $(B)/libfloor.so

@@ -4,4 +4,5 @@ ALL += $(B)/cell
 
 $(B)/cell: $(CELL_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lpthread -ldl
+	$(call note,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lpthread -ldl

@@ -6,9 +6,13 @@ from heapdyno import columns
 from heapdyno.run import RunWarning
 from heapdyno.stats import median_interval
 
-METRICS = {"ops_per_s": "timed", "peak_rss_bytes": "audit", "retained_rss_bytes": "audit"}
+METRICS = {"ops_per_s": "timed", "peak_rss_bytes": "audit", "retained_rss_bytes": "audit",
+           "shared_line_fraction": "audit"}
 """Metric (a column of samples.csv) and the one pass it is taken from. Memory is compared at a fixed number of
 operations only: in a run that ends by the clock, a slow allocator allocates less."""
+
+OPTIONAL = {"shared_line_fraction"}
+"""Metrics that only some workloads have: no row in the summary for a cell that has none."""
 
 COLUMNS = ("comparison", "label") + columns.IDENTITY + (
     "oversubscribed", "ops_target", "metric", "n", "median", "ci_lo", "ci_hi", "min", "max", "n_unmeasured",
@@ -27,6 +31,8 @@ def summarize(run):
     for metric, metric_pass in METRICS.items():
         of_pass = samples[samples["pass"] == metric_pass]
         for identity, cell in of_pass.groupby(list(columns.IDENTITY), sort=False):
+            if metric in OPTIONAL and cell[metric].isna().all():
+                continue
             row = dict(zip(columns.IDENTITY, identity))
             row["comparison"] = comparisons[tuple(row[c] for c in columns.COMPARISON)]
             row["label"] = columns.label(row["allocator"], row["config"])

@@ -13,6 +13,7 @@ MIB = 1024 * 1024
 TABLES = {
     "ops_per_s": ("throughput, million operations per second (more is better)", 1e6, max),
     "peak_rss_bytes": ("peak RSS, MiB after a fixed number of operations (less is better)", MIB, min),
+    "shared_line_fraction": ("64-byte lines with live objects of two or more threads, % (less is better)", 0.01, min),
 }
 
 
@@ -47,7 +48,7 @@ def mark(row, best):
     apart."""
     if best is None or row["n"] == 0 or style.is_reference(row["label"]):
         return " "
-    if row["label"] == best["label"]:
+    if row["median"] == best["median"]:
         return "*"
     mine, its = bounds(row), bounds(best)
     if mine and its and mine[0] <= its[1] and its[0] <= mine[1]:

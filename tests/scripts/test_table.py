@@ -149,3 +149,12 @@ def test_more_thread_counts_go_into_a_second_block(tmp_path):
     heads = [line.split()[1:] for line in lines if line.startswith("threads")]
     assert len(heads) > 1
     assert [t.rstrip("+") for head in heads for t in head] == [str(t) for t in range(1, 30)]
+
+
+def test_shared_lines_are_shown_where_measured_and_equal_values_are_all_best(tmp_path):
+    rows = []
+    for name, share in (("glibc", 0), ("arena", 0), ("tcmalloc", 0.5)):
+        rows += golden.audit(name, 2, 1 << 20, shared_line_fraction=share)
+    text = text_of(tmp_path / "measured", rows)
+    assert [cells(text, name, "64-byte lines") for name in ("glibc", "arena", "tcmalloc")] == [["0*"], ["0*"], ["50.0"]]
+    assert "64-byte lines" not in text_of(tmp_path / "none", golden.audit("glibc", 2, 1 << 20))

@@ -154,6 +154,21 @@ int manifest_note_resume(json_t *manifest, struct problem *p) {
     return 0;
 }
 
+int manifest_check_libraries(const json_t *manifest, const struct probes *probes, struct problem *p) {
+    const json_t *then = json_object_get(manifest, "allocators");
+    json_t *now = describe_allocators(probes);
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < probes->n; i++) {
+        const json_t *old = json_array_get(then, i), *new = json_array_get(now, i);
+        if (!json_equal(json_object_get(old, "sha256"), json_object_get(new, "sha256")))
+            err = problem_set(p, EINVAL,
+                              "the library of %s is another one than in manifest.json; start a new run",
+                              probes->items[i].cell.allocator->name);
+    }
+    json_decref(now);
+    return err;
+}
+
 void manifest_note_end(json_t *manifest, const struct manifest_counts *counts, bool was_stopped) {
     json_object_set_new(manifest, "ended", utc_now());
     json_object_set_new(manifest, "activity_after", machine_activity());

@@ -27,6 +27,9 @@ int manifest_load(const struct folder *folder, json_t **out, struct problem *p);
 /* Notes that the run goes on. Refuses when the variables that allocators read have changed: -EINVAL. */
 int manifest_note_resume(json_t *manifest, struct problem *p);
 
+/* Rows of two builds of a library must not meet in one run. 0, or -EINVAL with the allocator named. */
+int manifest_check_libraries(const json_t *manifest, const struct probes *probes, struct problem *p);
+
 /* Notes the end, by itself or by the user. */
 void manifest_note_end(json_t *manifest, const struct manifest_counts *counts, bool was_stopped);
 

@@ -285,6 +285,8 @@ int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *
         fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",
                 s.past.n_torn_bytes);
     code = probe(&s, false, p);
+    if (code == 0 && manifest_check_libraries(manifest, &s.probes, p) != 0)
+        code = EXIT_USAGE;
     if (code != 0)
         goto out;
     code = EXIT_FAILED_CELL;

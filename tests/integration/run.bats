@@ -205,6 +205,16 @@ PY
   [[ "$output" == *"environment variables that allocators read differ"* ]]
 }
 
+@test "a library that has changed is not resumed" {
+  cp "$BUILD/fixtures/sound.so" "$BATS_TEST_TMPDIR/mine.so"
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators "mine=$BATS_TEST_TMPDIR/mine.so" --out "$OUT"
+  [ "$status" -eq 0 ]
+  printf x >>"$BATS_TEST_TMPDIR/mine.so"
+  run "$BENCH" --resume "$OUT"
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"the library of mine is another one than in manifest.json"* ]]
+}
+
 @test "relative paths are resumed where the run was started" {
   cp "$BUILD/fixtures/sound.so" "$BATS_TEST_TMPDIR/mine.so"
   cd "$BATS_TEST_TMPDIR"

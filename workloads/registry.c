@@ -16,8 +16,8 @@ extern const struct workload workload_malloc_test, workload_larson, workload_fal
 extern const struct workload workload_pair;
 
 /* Memory over time, large blocks, and threads that come and go. */
-extern const struct workload workload_lru_churn, workload_ramp_plateau, workload_robson,
-    workload_sparse_survivor;
+extern const struct workload workload_blowup, workload_hand_off, workload_lru_churn, workload_mleak,
+    workload_ramp_plateau, workload_robson, workload_sparse_survivor, workload_thread_churn;
 
 const struct workload *const workload_table[] = {
     &workload_malloc_test,
@@ -30,10 +30,14 @@ const struct workload *const workload_table[] = {
     /* speed */
     &workload_pair,
     /* memory */
+    &workload_blowup,
+    &workload_hand_off,
     &workload_lru_churn,
+    &workload_mleak,
     &workload_ramp_plateau,
     &workload_robson,
     &workload_sparse_survivor,
+    &workload_thread_churn,
     NULL,
 };
 

@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 TABLES = {
     "ops_per_s": ("throughput, million operations per second (more is better)", 1e6, max),
     "peak_rss_bytes": ("peak RSS, MiB after a fixed number of operations (less is better)", MIB, min),
-    "shared_line_fraction": ("64-byte lines with objects of two or more threads, % (less is better)", 0.01, min),
+    "shared_line_fraction": ("64-byte lines with objects of several threads, % (less is better)", 0.01, min),
 }
 
 

@@ -31,4 +31,23 @@ static inline uint64_t draw_log_uniform(struct prng *g, uint64_t lo, uint64_t hi
     }
 }
 
+/* From lo to hi, biased to the small end: of a size drawn uniformly from what is left of the range, its own share of
+ * that range is the percentage with which it is refused; the range then ends below it, and it is drawn again. */
+static inline uint64_t draw_small_biased(struct prng *g, uint64_t lo, uint64_t hi) {
+    uint64_t span = hi - lo + 1;
+    for (;;) {
+        uint64_t above = prng_below(g, span);
+        if (prng_below(g, 100) >= 100 * above / span)
+            return lo + above;
+        span = above;
+    }
+}
+
+/* An exponent from lo to hi, each half as likely as the one before; the last as likely as the last but one. */
+static inline unsigned draw_halving(struct prng *g, unsigned lo, unsigned hi) {
+    uint64_t bits = prng_next(g) | UINT64_C(1) << 63;
+    unsigned k = lo + (unsigned)__builtin_ctzll(bits);
+    return k < hi ? k : hi;
+}
+
 #endif

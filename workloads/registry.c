@@ -13,7 +13,9 @@ extern const struct workload workload_malloc_test, workload_larson, workload_fal
     workload_prodcons;
 
 /* Speed: loops of the field's micro-benchmarks and suites. */
-extern const struct workload workload_pair;
+extern const struct workload workload_pair, workload_linux_scalability, workload_threadtest,
+    workload_glibc_simple, workload_glibc_thread, workload_t_test1, workload_t_test2, workload_phong,
+    workload_alloc_test;
 
 /* Memory over time, large blocks, and threads that come and go. */
 extern const struct workload workload_blowup, workload_hand_off, workload_lru_churn, workload_mleak,
@@ -29,6 +31,14 @@ const struct workload *const workload_table[] = {
     &workload_prodcons,
     /* speed */
     &workload_pair,
+    &workload_linux_scalability,
+    &workload_threadtest,
+    &workload_glibc_simple,
+    &workload_glibc_thread,
+    &workload_t_test1,
+    &workload_t_test2,
+    &workload_phong,
+    &workload_alloc_test,
     /* memory */
     &workload_blowup,
     &workload_hand_off,

@@ -42,7 +42,7 @@ void api_init(void) {
     unsigned n = conf.n_arenas != 0 ? (unsigned)conf.n_arenas : 4 * os_n_cpus();
     tcache_init();
     arena_init_table((unsigned)util_min(n, ARENA_MAX), (unsigned)conf.lg_chunk);
-    api_bin_max_bytes = util_min(SIZE_CLASS_BIN_MAX_BYTES, chunk_geo.bytes / 32 * 3);
+    api_bin_max_bytes = util_min(SIZE_CLASS_BIN_MAX_BYTES, chunk_bytes / 32 * 3);
     atomic_store_explicit(&api_state, API_READY, memory_order_release);
 }
 
@@ -73,10 +73,12 @@ static void *api_dress(void *p, size_t bytes) {
 }
 
 /* An object of a class; the budget has been charged. */
-void *api_alloc_slow(unsigned class_idx) {
+void *api_alloc_slow(size_t wide_idx) {
+    unsigned class_idx = (unsigned)wide_idx;
     if (UTIL_UNLIKELY(api_bin_max_bytes == 0))
         api_init();
-    tcache_settle();
+    if (UTIL_UNLIKELY(tcache_tls.budget < 0))
+        tcache_settle();
     void *p = tcache_alloc_slow(class_idx);
     if (UTIL_UNLIKELY(p == NULL)) {
         tcache_flush();
@@ -88,46 +90,53 @@ void *api_alloc_slow(unsigned class_idx) {
     return api_dress(p, size_class_bytes(class_idx));
 }
 
-/* A block outside the caches, of at least `bytes`; retried after giving back everything that is unused. */
-static void *api_alloc_uncached(size_t align, size_t bytes, bool *is_zeroed) {
-    if (api_bin_max_bytes == 0)
-        api_init();
-    tcache_tls.budget -= (int64_t)util_min(bytes, (size_t)1 << 40);
-    tcache_settle();
+/* A block outside the caches, of at least `bytes`, of at most SIZE_CLASS_MAX_REQUEST_BYTES. */
+static inline void *api_alloc_uncached_once(size_t align, size_t bytes, bool *is_zeroed) {
     struct arena *arena = tcache_arena();
-    if (bytes > SIZE_CLASS_MAX_REQUEST_BYTES || arena == NULL)
+    if (UTIL_UNLIKELY(arena == NULL))
+        return NULL;
+    if (UTIL_LIKELY(bytes > api_bin_max_bytes || align > chunk_bytes / 32))
+        return arena_huge_alloc(arena, bytes, align, is_zeroed);
+    return arena_large_alloc(arena, util_max(bytes, SIZE_CLASS_SMALL_MAX_BYTES + 1), align, is_zeroed);
+}
+
+/* The same, retried after giving back everything that is unused. */
+static void *api_alloc_uncached(size_t align, size_t bytes, bool *is_zeroed) {
+    if (UTIL_UNLIKELY(bytes > SIZE_CLASS_MAX_REQUEST_BYTES))
         return api_fail();
-    bool is_large = bytes <= api_bin_max_bytes && align <= chunk_geo.bytes / 32;
-    if (is_large)
-        bytes = util_max(bytes, SIZE_CLASS_SMALL_MAX_BYTES + 1);
-    for (int i = 0; i < 2; i++) {
-        void *p = is_large ? arena_large_alloc(arena, bytes, align, is_zeroed)
-                           : arena_huge_alloc(arena, bytes, align, is_zeroed);
-        if (p != NULL)
-            return p;
-        tcache_flush();
-        arena_purge_all();
-    }
-    return api_fail();
+    if (UTIL_UNLIKELY(api_bin_max_bytes == 0))
+        api_init();
+    tcache_charge_uncached(bytes);
+    void *p = api_alloc_uncached_once(align, bytes, is_zeroed);
+    if (UTIL_LIKELY(p != NULL))
+        return p;
+    tcache_flush();
+    arena_purge_all();
+    p = api_alloc_uncached_once(align, bytes, is_zeroed);
+    return p != NULL ? p : api_fail();
+}
+
+/* Too large for a cache, or the first call of the process. Not inline, so that the caller needs no frame. */
+static UTIL_NOINLINE void *api_alloc_huge(size_t bytes) {
+    bool is_zeroed;
+    api_init();
+    if (bytes <= api_bin_max_bytes)
+        return api_alloc(bytes);
+    void *p = api_alloc_uncached(1, bytes, &is_zeroed);
+    return p == NULL ? NULL : api_dress(p, bytes);
 }
 
 /* More than SIZE_CLASS_LOOKUP_MAX_BYTES. */
 void *api_alloc_large(size_t bytes) {
     if (UTIL_LIKELY(bytes <= api_bin_max_bytes))
-        return api_pop(size_class_of(bytes), bytes);
-    bool is_zeroed;
-    if (bytes <= SIZE_CLASS_BIN_MAX_BYTES && api_bin_max_bytes == 0) {
-        api_init();
-        return api_alloc_large(bytes);
-    }
-    void *p = api_alloc_uncached(1, bytes, &is_zeroed);
-    return p == NULL ? NULL : api_dress(p, bytes);
+        return api_pop(size_class_of_large(bytes), bytes);
+    return api_alloc_huge(bytes);
 }
 
 /* Map byte of p's page if p lies in a chunk of ours; aborts otherwise. *chunk receives its header. */
 static unsigned api_look_up(const void *p, struct chunk **chunk) {
     uintptr_t base = chunk_base_of(p);
-    if (UTIL_UNLIKELY(chunk_geo.bytes == 0 || !chunk_is_registered(base)))
+    if (UTIL_UNLIKELY(chunk_bytes == 0 || !chunk_is_registered(base)))
         os_die("free of memory that is not ours:", p);
     *chunk = chunk_at_base(base);
     if ((*chunk)->magic == CHUNK_HUGE_MAGIC) {
@@ -144,18 +153,26 @@ static unsigned api_look_up(const void *p, struct chunk **chunk) {
     return class_idx;
 }
 
+/* A free that found the thread's stack full, or a page without objects. */
+void api_free_full(void *p, size_t class_idx) {
+    if (UTIL_UNLIKELY(class_idx >= CHUNK_MAP_NONE))
+        os_die("double or wild free of", p);
+    if (UTIL_UNLIKELY(conf.is_junk))
+        memset(p, 0x5a, size_class_bytes((unsigned)class_idx));
+    tcache_free_slow((unsigned)class_idx, p);
+}
+
+/* A free of something that the directory does not show: nothing, huge, in a chunk that another one has displaced from
+ * the directory, or not ours. */
 void api_free_slow(void *p) {
     struct chunk *chunk;
     if (p == NULL)
         return;
     unsigned class_idx = api_look_up(p, &chunk);
-    if (class_idx == CHUNK_MAP_NONE) {
+    if (class_idx == CHUNK_MAP_NONE)
         arena_huge_free(chunk);
-        return;
-    }
-    if (UTIL_UNLIKELY(conf.is_junk))
-        memset(p, 0x5a, size_class_bytes(class_idx));
-    tcache_free_slow(class_idx, p);
+    else
+        api_free_full(p, class_idx);
 }
 
 size_t api_usable_bytes(const void *p) {
@@ -209,7 +226,7 @@ size_t api_rounded_bytes(size_t align, size_t bytes) {
         return 0;
     if (bytes <= SIZE_CLASS_SMALL_MAX_BYTES && align <= PAGE_BYTES)
         return size_class_bytes(size_class_of_aligned(bytes, align));
-    if (bytes <= api_bin_max_bytes && align <= chunk_geo.bytes / 32)
+    if (bytes <= api_bin_max_bytes && align <= chunk_bytes / 32)
         return size_class_bytes(size_class_of(util_max(bytes, SIZE_CLASS_SMALL_MAX_BYTES + 1)));
     return util_align_up(bytes, PAGE_BYTES);
 }

@@ -117,13 +117,13 @@ size_t arena_fill(struct arena *arena, unsigned class_idx, void **out, size_t n)
     return got;
 }
 
-static void arena_flush_locked(struct arena *arena, unsigned class_idx, void *const *objects, size_t n) {
+/* Frees the arena's own objects; those of others come to the front. Returns how many these are. */
+static size_t arena_flush_locked(struct arena *arena, unsigned class_idx, void **objects, size_t n) {
     if (class_idx < SIZE_CLASS_N_SMALL) {
         const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
-        bin_flush(&arena->bins[class_idx], &supply, objects, n);
-    } else {
-        arena_large_flush(arena, class_idx, objects, n);
+        return bin_flush(&arena->bins[class_idx], &supply, objects, n);
     }
+    return arena_large_flush(arena, class_idx, objects, n);
 }
 
 static void arena_drain_locked(struct arena *arena, unsigned class_idx) {
@@ -175,15 +175,14 @@ static size_t arena_partition(void **objects, size_t n, struct arena **owner) {
 }
 
 void arena_flush(struct arena *self, unsigned class_idx, void **objects, size_t n) {
+    struct arena *owner;
+    if (UTIL_LIKELY(lock_acquire_unless_forking(arena_lock_of(self, class_idx)))) {
+        n = arena_flush_locked(self, class_idx, objects, n);
+        lock_release(arena_lock_of(self, class_idx));
+    }
     while (n != 0) {
-        struct arena *owner;
         size_t n_same = arena_partition(objects, n, &owner);
-        if (owner == self && lock_acquire_unless_forking(arena_lock_of(self, class_idx))) {
-            arena_flush_locked(self, class_idx, objects, n_same);
-            lock_release(arena_lock_of(self, class_idx));
-        } else {
-            arena_send(owner, class_idx, objects, n_same);
-        }
+        arena_send(owner, class_idx, objects, n_same);
         objects += n_same;
         n -= n_same;
     }

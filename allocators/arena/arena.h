@@ -44,7 +44,7 @@ struct arena {
     struct decay dirty_decay, muzzy_decay;
 
     struct lock huge_lock UTIL_ALIGN_LINE;
-    struct list huge_live, huge_oldest;          /* cached blocks, oldest first */
+    struct list huge_oldest;                     /* cached blocks, oldest first */
     struct list huge_cached[ARENA_N_HUGE_LISTS]; /* the same by class, newest first */
     size_t n_huge, n_huge_live_bytes;
     _Atomic size_t n_huge_cached_pages;
@@ -113,11 +113,11 @@ void arena_fork_child(void);
 /* Between the files of this room. */
 struct run *arena_run_take(void *arena, unsigned class_idx);
 void arena_run_give(void *arena, struct run *run);
-size_t arena_pages_take(struct arena *arena, size_t n, size_t align_pages, struct chunk **chunk,
-                        bool *is_zeroed);
+size_t arena_pages_take(struct arena *arena, size_t n, size_t align_pages, size_t *n_objects,
+                        struct chunk **chunk, bool *is_zeroed);
 void arena_pages_give(struct arena *arena, struct chunk *chunk, size_t first, size_t n);
 size_t arena_large_fill(struct arena *arena, unsigned class_idx, void **out, size_t n);
-void arena_large_flush(struct arena *arena, unsigned class_idx, void *const *objects, size_t n);
+size_t arena_large_flush(struct arena *arena, unsigned class_idx, void **objects, size_t n);
 void arena_large_drain(struct arena *arena, unsigned class_idx);
 void arena_pages_purge(struct arena *arena, size_t n_dirty_limit, size_t n_muzzy_limit);
 void arena_huge_purge(struct arena *arena, size_t n_pages_limit);

@@ -5,7 +5,6 @@
 
 void arena_huge_init(struct arena *arena) {
     lock_init(&arena->huge_lock, LOCK_HUGE);
-    list_init(&arena->huge_live);
     list_init(&arena->huge_oldest);
     for (unsigned i = 0; i < ARENA_N_HUGE_LISTS; i++)
         list_init(&arena->huge_cached[i]);
@@ -15,11 +14,17 @@ static unsigned arena_huge_list_of(size_t bytes) {
     return (size_class_of(bytes) - SIZE_CLASS_N_BINS) % ARENA_N_HUGE_LISTS;
 }
 
+/* Changed under huge_lock only, but read without it. */
+static void arena_count_huge_cached(struct arena *arena, size_t n_pages) {
+    size_t n = atomic_load_explicit(&arena->n_huge_cached_pages, memory_order_relaxed);
+    atomic_store_explicit(&arena->n_huge_cached_pages, n + n_pages, memory_order_relaxed);
+}
+
 static void arena_huge_uncache(struct arena *arena, struct chunk *huge) {
-    list_remove(&huge->all_link);
-    list_remove(&huge->dirty_link);
+    list_unlink(&huge->all_link);
+    list_unlink(&huge->dirty_link);
     huge->huge_is_cached = false;
-    atomic_fetch_sub_explicit(&arena->n_huge_cached_pages, huge->huge_bytes >> PAGE_LG, memory_order_relaxed);
+    arena_count_huge_cached(arena, -(huge->huge_bytes >> PAGE_LG));
 }
 
 /* A cached block of at least `bytes`: of the same class, or up to twice as large and then cut down. */
@@ -27,7 +32,7 @@ static struct chunk *arena_huge_reuse(struct arena *arena, size_t bytes) {
     unsigned idx = arena_huge_list_of(bytes);
     for (unsigned i = 0; i < 4; i++, idx = (idx + 1) % ARENA_N_HUGE_LISTS) {
         struct list *head = &arena->huge_cached[idx];
-        if (list_is_empty(head))
+        if (UTIL_UNLIKELY(list_is_empty(head)))
             continue;
         struct chunk *huge = LIST_ENTRY(head->next, struct chunk, all_link);
         if (huge->huge_bytes < bytes || huge->huge_bytes / 2 > bytes)
@@ -40,12 +45,20 @@ static struct chunk *arena_huge_reuse(struct arena *arena, size_t bytes) {
     return NULL;
 }
 
+/* A new block, made without the lock, which is held again afterwards. */
+static UTIL_NOINLINE struct chunk *arena_huge_make(struct arena *arena, size_t bytes, size_t align) {
+    lock_release(&arena->huge_lock);
+    struct chunk *huge = huge_create(arena, bytes, align);
+    if (huge != NULL && conf.thp != CONF_THP_DEFAULT)
+        os_advise_huge_pages(huge_payload(huge), huge->huge_bytes, conf.thp == CONF_THP_ALWAYS);
+    lock_acquire(&arena->huge_lock);
+    return huge;
+}
+
 void *arena_huge_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed) {
-    if (bytes > SIZE_CLASS_MAX_REQUEST_BYTES)
-        return NULL;
     bytes = util_align_up(bytes, PAGE_BYTES);
     struct chunk *huge = NULL;
-    if (!lock_acquire_unless_forking(&arena->huge_lock)) {
+    if (UTIL_UNLIKELY(!lock_acquire_unless_forking(&arena->huge_lock))) {
         arena = arena_reserve();
         if (arena == NULL)
             return NULL;
@@ -53,17 +66,13 @@ void *arena_huge_alloc(struct arena *arena, size_t bytes, size_t align, bool *is
     }
     if (align <= PAGE_BYTES)
         huge = arena_huge_reuse(arena, bytes);
+    if (huge == NULL)
+        huge = arena_huge_make(arena, bytes, align);
     if (huge == NULL) {
         lock_release(&arena->huge_lock);
-        huge = huge_create(arena, bytes, align);
-        if (huge == NULL)
-            return NULL;
-        if (conf.thp != CONF_THP_DEFAULT)
-            os_advise_huge_pages(huge_payload(huge), huge->huge_bytes, conf.thp == CONF_THP_ALWAYS);
-        lock_acquire(&arena->huge_lock);
+        return NULL;
     }
     *is_zeroed = huge->huge_is_zeroed;
-    list_push_tail(&arena->huge_live, &huge->all_link);
     arena->n_huge++;
     arena->n_huge_live_bytes += huge->huge_bytes;
     lock_release(&arena->huge_lock);
@@ -76,7 +85,6 @@ void arena_huge_free(struct chunk *huge) {
     lock_acquire(&arena->huge_lock);
     if (huge->huge_is_cached)
         os_die("double free of", huge_payload(huge));
-    list_remove(&huge->all_link);
     arena->n_huge--;
     arena->n_huge_live_bytes -= huge->huge_bytes;
     if (is_cached) {
@@ -84,8 +92,7 @@ void arena_huge_free(struct chunk *huge) {
         huge->huge_is_zeroed = false;
         list_push_head(&arena->huge_cached[arena_huge_list_of(huge->huge_bytes)], &huge->all_link);
         list_push_tail(&arena->huge_oldest, &huge->dirty_link);
-        atomic_fetch_add_explicit(&arena->n_huge_cached_pages, huge->huge_bytes >> PAGE_LG,
-                                  memory_order_relaxed);
+        arena_count_huge_cached(arena, huge->huge_bytes >> PAGE_LG);
     }
     lock_release(&arena->huge_lock);
     if (!is_cached)
@@ -105,15 +112,13 @@ void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move) {
         return huge_payload(huge);
     if (!may_move || bytes < old || huge->huge_offset != PAGE_BYTES)
         return NULL;
-    lock_acquire(&arena->huge_lock);
-    list_remove(&huge->all_link);
-    lock_release(&arena->huge_lock);
     struct chunk *moved = huge_move(huge, bytes);
+    if (moved == NULL)
+        return NULL;
     lock_acquire(&arena->huge_lock);
-    list_push_tail(&arena->huge_live, moved != NULL ? &moved->all_link : &huge->all_link);
-    arena->n_huge_live_bytes += moved != NULL ? bytes - old : 0;
+    arena->n_huge_live_bytes += bytes - old;
     lock_release(&arena->huge_lock);
-    return moved == NULL ? NULL : huge_payload(moved);
+    return huge_payload(moved);
 }
 
 void arena_huge_purge(struct arena *arena, size_t n_pages_limit) {

@@ -50,49 +50,50 @@ static struct chunk *arena_chunk_new(struct arena *arena) {
     if (chunk == NULL)
         return NULL;
     if (conf.thp != CONF_THP_DEFAULT)
-        os_advise_huge_pages((void *)chunk_base(chunk), chunk_geo.bytes, conf.thp == CONF_THP_ALWAYS);
+        os_advise_huge_pages((void *)chunk_base(chunk), chunk_bytes, conf.thp == CONF_THP_ALWAYS);
     arena_chunk_link(arena, chunk);
     return chunk;
 }
 
 static size_t arena_pages_take_from(struct arena *arena, struct chunk *chunk, size_t n, size_t align_pages,
-                                    bool *is_zeroed) {
+                                    size_t *n_objects, bool *is_zeroed) {
     size_t n_dirty = chunk->n_dirty_pages, n_muzzy = chunk->n_muzzy_pages;
-    size_t first = chunk_pages_take(chunk, n, align_pages, is_zeroed);
+    size_t first = chunk_pages_take(chunk, n, align_pages, n_objects, is_zeroed);
     if (first == 0)
         return 0;
     arena->n_dirty_pages -= n_dirty - chunk->n_dirty_pages;
     arena->n_muzzy_pages -= n_muzzy - chunk->n_muzzy_pages;
-    arena->n_active_pages += n;
+    arena->n_active_pages += n * *n_objects;
     arena->n_dirty_low = util_min(arena->n_dirty_low, arena_unused_pages(arena));
     arena->n_muzzy_low = util_min(arena->n_muzzy_low, arena->n_muzzy_pages);
     return first;
 }
 
-/* Smallest bucket that fits, lowest chunk in it: first-best-fit. longest_pages is an upper bound that a
- * failing search makes exact, after which the chunk moves to a lower bucket; so the loop ends. */
-size_t arena_pages_take(struct arena *arena, size_t n, size_t align_pages, struct chunk **chunk,
-                        bool *is_zeroed) {
-    size_t n_wanted = n + align_pages - 1;
-    unsigned bucket = size_class_page_bucket(n_wanted);
+/* Smallest bucket all of whose chunks fit, lowest chunk in it: first-best-fit. longest_pages is an upper bound that a
+ * failing search makes exact, after which the chunk moves to a lower bucket; so the loop ends. The bucket below may
+ * have a chunk that fits, too; its lowest is tried before there is a new chunk. */
+size_t arena_pages_take(struct arena *arena, size_t n, size_t align_pages, size_t *n_objects,
+                        struct chunk **chunk, bool *is_zeroed) {
+    size_t n_wanted = n + align_pages - 1, first;
     if (n_wanted > chunk_usable_pages())
         return 0;
-    for (;;) {
-        uint64_t bits = arena->bucket_bits >> bucket << bucket;
-        if (bits == 0)
-            break;
-        struct heap *heap = &arena->buckets[__builtin_ctzl(bits)];
-        *chunk = LIST_ENTRY(heap->min, struct chunk, by_address);
-        size_t first = arena_pages_take_from(arena, *chunk, n, align_pages, is_zeroed);
+    unsigned below = size_class_page_bucket(n_wanted), fits = below + !size_class_is_page_bucket(n_wanted);
+    for (uint64_t bits; (bits = arena->bucket_bits >> fits << fits) != 0;) {
+        *chunk = LIST_ENTRY(arena->buckets[__builtin_ctzl(bits)].min, struct chunk, by_address);
+        first = arena_pages_take_from(arena, *chunk, n, align_pages, n_objects, is_zeroed);
+        if (UTIL_LIKELY(first != 0))
+            return first;
+        arena_bucket_update(arena, *chunk);
+    }
+    if (arena->buckets[below].min != NULL) {
+        *chunk = LIST_ENTRY(arena->buckets[below].min, struct chunk, by_address);
+        first = arena_pages_take_from(arena, *chunk, n, align_pages, n_objects, is_zeroed);
         if (first != 0)
             return first;
-        unsigned before = (*chunk)->bucket;
         arena_bucket_update(arena, *chunk);
-        if ((*chunk)->bucket == before)
-            bucket = before + 1; /* its range lies between n and the next step: go on above */
     }
     *chunk = arena_chunk_new(arena);
-    return *chunk == NULL ? 0 : arena_pages_take_from(arena, *chunk, n, align_pages, is_zeroed);
+    return *chunk == NULL ? 0 : arena_pages_take_from(arena, *chunk, n, align_pages, n_objects, is_zeroed);
 }
 
 void arena_pages_give(struct arena *arena, struct chunk *chunk, size_t first, size_t n) {
@@ -114,7 +115,8 @@ struct run *arena_run_take(void *ctx, unsigned class_idx) {
     bool is_zeroed;
     struct run *run = NULL;
     lock_acquire(&arena->pages_lock);
-    size_t first = arena_pages_take(arena, run_classes[class_idx].n_pages, 1, &chunk, &is_zeroed);
+    size_t n_runs = 1;
+    size_t first = arena_pages_take(arena, run_classes[class_idx].n_pages, 1, &n_runs, &chunk, &is_zeroed);
     if (first != 0)
         run = run_create(chunk, first, class_idx);
     lock_release(&arena->pages_lock);
@@ -131,30 +133,33 @@ void arena_run_give(void *ctx, struct run *run) {
     lock_release(&arena->pages_lock);
 }
 
-static void *arena_large_carve(struct arena *arena, unsigned class_idx, size_t align_pages, bool *is_zeroed) {
+/* Carves up to n objects of the class from one range; they are stored downwards from end[-1]. How many. */
+static size_t arena_large_carve_some(struct arena *arena, unsigned class_idx, void **end, size_t n) {
     struct chunk *chunk;
-    size_t n = size_class_bytes(class_idx) >> PAGE_LG;
-    size_t first = arena_pages_take(arena, n, align_pages, &chunk, is_zeroed);
+    bool is_zeroed;
+    size_t n_pages = size_class_bytes(class_idx) >> PAGE_LG, n_got = n;
+    size_t first = arena_pages_take(arena, n_pages, 1, &n_got, &chunk, &is_zeroed);
     if (first == 0)
-        return NULL;
-    chunk_map(chunk)[first] = (uint8_t)class_idx;
-    chunk_info(chunk)[first] = (uint16_t)n;
-    return chunk_page_address(chunk, first);
+        return 0;
+    for (size_t i = 0; i < n_got; i++, first += n_pages) {
+        chunk_map(chunk)[first] = (uint8_t)class_idx;
+        chunk_info(chunk)[first] = (uint16_t)n_pages;
+        *--end = chunk_page_address(chunk, first);
+    }
+    return n_got;
 }
 
 size_t arena_large_fill(struct arena *arena, unsigned class_idx, void **out, size_t n) {
     struct arena_large *large = &arena->larges[class_idx - SIZE_CLASS_N_SMALL];
-    size_t left = n;
-    bool is_zeroed;
+    size_t left = n, n_got;
     if (atomic_load_explicit(&large->remote, memory_order_relaxed) != 0)
         arena_large_drain(arena, class_idx);
-    while (left != 0) {
-        void *p = arena_large_carve(arena, class_idx, 1, &is_zeroed);
-        if (p == NULL)
-            break;
-        out[--left] = p;
-    }
-    memmove(out, out + left, (n - left) * sizeof out[0]);
+    do {
+        n_got = arena_large_carve_some(arena, class_idx, out + left, left);
+        left -= n_got;
+    } while (left != 0 && n_got != 0);
+    if (UTIL_UNLIKELY(left != 0))
+        memmove(out, out + left, (n - left) * sizeof out[0]);
     large->n_taken += n - left;
     large->n_fills++;
     return n - left;
@@ -162,35 +167,61 @@ size_t arena_large_fill(struct arena *arena, unsigned class_idx, void **out, siz
 
 void *arena_large_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed) {
     unsigned class_idx = size_class_of(bytes);
+    size_t n_pages = size_class_bytes(class_idx) >> PAGE_LG, n_objects = 1;
+    struct chunk *chunk;
+    void *p = NULL;
     if (!lock_acquire_unless_forking(&arena->pages_lock)) {
         arena = arena_reserve();
         if (arena == NULL)
             return NULL;
         lock_acquire(&arena->pages_lock);
     }
-    void *p = arena_large_carve(arena, class_idx, util_max(align >> PAGE_LG, 1), is_zeroed);
-    if (p != NULL)
+    size_t first =
+        arena_pages_take(arena, n_pages, util_max(align >> PAGE_LG, 1), &n_objects, &chunk, is_zeroed);
+    if (first != 0) {
+        chunk_map(chunk)[first] = (uint8_t)class_idx;
+        chunk_info(chunk)[first] = (uint16_t)n_pages;
+        p = chunk_page_address(chunk, first);
         arena->larges[class_idx - SIZE_CLASS_N_SMALL].n_taken++;
+    }
     lock_release(&arena->pages_lock);
     return p;
 }
 
-void arena_large_flush(struct arena *arena, unsigned class_idx, void *const *objects, size_t n) {
+/* Takes one large object out of the page map; its first page. Aborts if it is none of the class. */
+static size_t arena_large_unmap(struct chunk *chunk, unsigned class_idx, size_t n_pages, const void *p) {
+    size_t first = chunk_page_of(chunk, p);
+    if (UTIL_UNLIKELY(((uintptr_t)p & (PAGE_BYTES - 1)) != 0))
+        os_die("free of an interior pointer", p);
+    if (UTIL_UNLIKELY(chunk_map(chunk)[first] != class_idx || chunk_info(chunk)[first] != n_pages))
+        os_die("double free of", p);
+    chunk_map(chunk)[first] = CHUNK_MAP_NONE;
+    chunk_info(chunk)[first] = 0;
+    return first;
+}
+
+size_t arena_large_flush(struct arena *arena, unsigned class_idx, void **objects, size_t n) {
     struct arena_large *large = &arena->larges[class_idx - SIZE_CLASS_N_SMALL];
-    size_t n_pages = size_class_bytes(class_idx) >> PAGE_LG;
-    for (size_t i = 0; i < n; i++) {
+    const size_t bytes = size_class_bytes(class_idx), n_pages = bytes >> PAGE_LG;
+    size_t n_foreign = 0;
+    for (size_t i = 0; i < n;) {
         struct chunk *chunk = chunk_of(objects[i]);
-        size_t first = chunk_page_of(chunk, objects[i]);
-        if (((uintptr_t)objects[i] & (PAGE_BYTES - 1)) != 0)
-            os_die("free of an interior pointer", objects[i]);
-        if (chunk_map(chunk)[first] != class_idx || chunk_info(chunk)[first] != n_pages)
-            os_die("double free of", objects[i]);
-        chunk_map(chunk)[first] = CHUNK_MAP_NONE;
-        chunk_info(chunk)[first] = 0;
-        arena_pages_give(arena, chunk, first, n_pages);
+        if (chunk->owner != arena) {
+            objects[n_foreign++] = objects[i++];
+            continue;
+        }
+        size_t first = arena_large_unmap(chunk, class_idx, n_pages, objects[i]), n_range = n_pages;
+        /* Neighbours in a row, as a program that frees in order gives them, go back together. */
+        while (++i < n && (char *)objects[i] == (char *)objects[i - 1] + bytes &&
+               chunk_of(objects[i]) == chunk) {
+            arena_large_unmap(chunk, class_idx, n_pages, objects[i]);
+            n_range += n_pages;
+        }
+        arena_pages_give(arena, chunk, first, n_range);
     }
-    large->n_put += n;
+    large->n_put += n - n_foreign;
     large->n_flushes++;
+    return n_foreign;
 }
 
 void arena_large_drain(struct arena *arena, unsigned class_idx) {
@@ -251,6 +282,7 @@ static bool arena_range_purge(struct arena *arena, struct chunk *chunk, uint64_t
     }
     size_t n_range;
     bitmap_set_range(chunk_free_bits(chunk), first, n);
+    chunk->lowest_page = (uint32_t)util_min(chunk->lowest_page, first);
     chunk->n_free_pages += (uint32_t)n;
     if (is_lazy) {
         bitmap_set_range(chunk_muzzy_bits(chunk), first, n);

@@ -20,7 +20,7 @@
 struct bin_supply {
     struct run *(*take)(void *ctx, unsigned class_idx); /* NULL: no memory */
     void (*give)(void *ctx, struct run *run);
-    void *ctx;
+    void *ctx; /* the owner of the bin's chunks */
 };
 
 /* The remote list: head pointer in 48 bits, its length (saturating) in the upper 16. */
@@ -44,9 +44,9 @@ void bin_init(struct bin *bin, unsigned class_idx);
  * stand at the start. Returns how many. The lock must be held. */
 size_t bin_fill(struct bin *bin, const struct bin_supply *supply, void **out, size_t n);
 
-/** Frees regions that belong to this bin. Aborts on an interior pointer or a double free. The lock must be
- * held. */
-void bin_flush(struct bin *bin, const struct bin_supply *supply, void *const *regions, size_t n);
+/** Frees the regions of this bin among regions[0..n). Those in chunks that supply->ctx does not own are moved to the
+ *  front; returns how many they are. Aborts on an interior pointer or a double free. The lock must be held. */
+size_t bin_flush(struct bin *bin, const struct bin_supply *supply, void **regions, size_t n);
 
 /** Drains the remote list into the bitmaps. The lock must be held. */
 void bin_drain(struct bin *bin, const struct bin_supply *supply);

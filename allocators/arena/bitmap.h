@@ -22,14 +22,43 @@ static inline void bitmap_clear(uint64_t *words, size_t idx) {
     words[idx / 64] &= ~((uint64_t)1 << (idx % 64));
 }
 
+/* Ones at the bits of word w that belong to [first, end). */
+static inline uint64_t bitmap_mask_of(size_t w, size_t first, size_t end) {
+    uint64_t mask = ~(uint64_t)0;
+    if (first > w * 64)
+        mask <<= first - w * 64;
+    if (end < w * 64 + 64)
+        mask &= ~(uint64_t)0 >> (w * 64 + 64 - end);
+    return mask;
+}
+
 /** Sets bits [first, first + n). */
-void bitmap_set_range(uint64_t *words, size_t first, size_t n);
+static inline void bitmap_set_range(uint64_t *words, size_t first, size_t n) {
+    size_t end = first + n;
+    for (size_t w = first / 64; w * 64 < end; w++)
+        words[w] |= bitmap_mask_of(w, first, end);
+}
 
 /** Clears bits [first, first + n). */
-void bitmap_clear_range(uint64_t *words, size_t first, size_t n);
+static inline void bitmap_clear_range(uint64_t *words, size_t first, size_t n) {
+    size_t end = first + n;
+    for (size_t w = first / 64; w * 64 < end; w++)
+        words[w] &= ~bitmap_mask_of(w, first, end);
+}
 
-/** Number of ones in [first, first + n). */
-size_t bitmap_count_range(const uint64_t *words, size_t first, size_t n);
+/** Clears bits [first, first + n) and returns how many were ones. */
+static inline size_t bitmap_take_range(uint64_t *words, size_t first, size_t n) {
+    size_t end = first + n, count = 0;
+    for (size_t w = first / 64; w * 64 < end; w++) {
+        uint64_t mask = bitmap_mask_of(w, first, end), ones = words[w] & mask;
+        words[w] &= ~mask;
+        if (ones == mask)
+            count += util_min(end, w * 64 + 64) - util_max(first, w * 64);
+        else
+            count += (size_t)__builtin_popcountl(ones);
+    }
+    return count;
+}
 
 /** First one at or after from, or n_bits. */
 size_t bitmap_next_one(const uint64_t *words, size_t n_bits, size_t from);
@@ -37,10 +66,11 @@ size_t bitmap_next_one(const uint64_t *words, size_t n_bits, size_t from);
 /** First zero at or after from, or n_bits. */
 size_t bitmap_next_zero(const uint64_t *words, size_t n_bits, size_t from);
 
-/** Lowest idx such that [idx, idx + n) are all ones and idx + skew is a multiple of align; n_bits if none.
- *  align is a power of two. *longest receives the length of the longest range of ones seen on the way. */
-size_t bitmap_find_range(const uint64_t *words, size_t n_bits, size_t n, size_t align, size_t skew,
-                         size_t *longest);
+/** Lowest idx >= from such that [idx, idx + n) are all ones and idx is a multiple of align, a power of two; n_bits if
+ *  there is none. *n_range receives the length of the range of ones from idx on; *longest, if nothing was found, that
+ *  of the longest range of ones. */
+size_t bitmap_find_range(const uint64_t *words, size_t n_bits, size_t from, size_t n, size_t align,
+                         size_t *n_range, size_t *longest);
 
 /** The maximal range of ones around idx, which must be a one: its first bit; *n receives its length. */
 size_t bitmap_range_around(const uint64_t *words, size_t n_bits, size_t idx, size_t *n);

@@ -7,6 +7,7 @@
 #include "os.h"
 
 struct chunk_geometry chunk_geo;
+size_t chunk_bytes;
 _Atomic uintptr_t chunk_dir[CHUNK_DIR_ENTRIES];
 
 /* The registry: one bit for each 256 KiB of the 47-bit user address space, in two levels. */
@@ -64,7 +65,7 @@ void chunk_init(unsigned lg_chunk, const size_t slot_bytes[CHUNK_N_POOLS],
     /* Entry 0 must not match NULL, nor any entry an address below the first chunk. */
     for (size_t i = 0; i < ((size_t)1 << CHUNK_LG_MAX >> CHUNK_DIR_SHIFT); i++)
         atomic_store_explicit(&chunk_dir[i], (uintptr_t)1 << 63, memory_order_relaxed);
-    geo->bytes = (size_t)1 << lg_chunk;
+    chunk_bytes = (size_t)1 << lg_chunk;
 }
 
 static struct registry_leaf *chunk_leaf(uintptr_t base, bool may_create) {
@@ -125,7 +126,7 @@ void *chunk_hint(void) {
 }
 
 void chunk_set_hint(uintptr_t base, size_t bytes) {
-    uintptr_t below = (base - util_align_up(bytes, chunk_geo.bytes)) & chunk_geo.mask;
+    uintptr_t below = (base - util_align_up(bytes, chunk_bytes)) & chunk_geo.mask;
     atomic_store_explicit(&chunk_next_hint, below, memory_order_relaxed);
 }
 
@@ -161,15 +162,15 @@ static bool chunk_store_put(uintptr_t base) {
 size_t chunk_store_trim(void) {
     size_t n = 0;
     for (uintptr_t base; (base = chunk_store_take()) != 0; n++)
-        if (os_unmap((void *)base, chunk_geo.bytes) != 0) {
+        if (os_unmap((void *)base, chunk_bytes) != 0) {
             chunk_store_put(base);
             break;
         }
-    return n * chunk_geo.bytes;
+    return n * chunk_bytes;
 }
 
 size_t chunk_store_bytes(void) {
-    return store.n * chunk_geo.bytes;
+    return store.n * chunk_bytes;
 }
 
 static uint64_t *chunk_slot_bits(struct chunk *chunk, unsigned pool) {
@@ -187,6 +188,7 @@ static struct chunk *chunk_format(uintptr_t base, void *owner) {
     list_init(&chunk->dirty_link);
     list_init(&chunk->all_link);
     chunk->n_free_pages = chunk->longest_pages = chunk_usable_pages();
+    chunk->lowest_page = chunk_geo.n_header_pages;
     memset(chunk_map(chunk), CHUNK_MAP_NONE, chunk_geo.n_pages);
     bitmap_set_range(chunk_free_bits(chunk), chunk_geo.n_header_pages, chunk_usable_pages());
     for (unsigned i = 0; i < CHUNK_N_POOLS; i++)
@@ -198,14 +200,14 @@ static struct chunk *chunk_format(uintptr_t base, void *owner) {
 struct chunk *chunk_create(void *owner) {
     uintptr_t base = chunk_store_take();
     if (base == 0) {
-        base = (uintptr_t)os_map_aligned(chunk_hint(), chunk_geo.bytes, chunk_geo.bytes);
+        base = (uintptr_t)os_map_aligned(chunk_hint(), chunk_bytes, chunk_bytes);
         if (base == 0)
             return NULL;
-        chunk_set_hint(base, chunk_geo.bytes);
+        chunk_set_hint(base, chunk_bytes);
     }
     struct chunk *chunk = chunk_format(base, owner);
     if (chunk == NULL)
-        os_unmap((void *)base, chunk_geo.bytes);
+        os_unmap((void *)base, chunk_bytes);
     return chunk;
 }
 
@@ -213,8 +215,8 @@ bool chunk_destroy(struct chunk *chunk) {
     uintptr_t base = chunk_base(chunk);
     void *owner = chunk->owner;
     chunk_unregister(base);
-    bool is_purged = store.n < STORE_MAX && os_purge((void *)base, chunk_geo.bytes) == 0;
-    if ((is_purged && chunk_store_put(base)) || os_unmap((void *)base, chunk_geo.bytes) == 0)
+    bool is_purged = store.n < STORE_MAX && os_purge((void *)base, chunk_bytes) == 0;
+    if ((is_purged && chunk_store_put(base)) || os_unmap((void *)base, chunk_bytes) == 0)
         return true;
     if (is_purged) {
         chunk_format(base, owner); /* cannot fail: the registry has a leaf for it */
@@ -225,25 +227,32 @@ bool chunk_destroy(struct chunk *chunk) {
     return false;
 }
 
-size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, bool *is_zeroed) {
-    size_t longest;
-    size_t first = bitmap_find_range(chunk_free_bits(chunk), chunk_geo.n_pages, n, align_pages, 0, &longest);
+size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, size_t *n_objects,
+                        bool *is_zeroed) {
+    size_t longest, n_range;
+    size_t first = bitmap_find_range(chunk_free_bits(chunk), chunk_geo.n_pages, chunk->lowest_page, n,
+                                     align_pages, &n_range, &longest);
     if (first == chunk_geo.n_pages) {
         chunk->longest_pages = (uint32_t)longest;
         return 0;
     }
+    size_t most = n * *n_objects;
+    *n_objects = 1;
+    while (n * (*n_objects + 1) <= util_min(n_range, most))
+        ++*n_objects;
+    n *= *n_objects;
     bitmap_clear_range(chunk_free_bits(chunk), first, n);
     chunk->n_free_pages -= (uint32_t)n;
+    if (first == chunk->lowest_page)
+        chunk->lowest_page += (uint32_t)n;
     *is_zeroed = true;
     if (chunk->n_dirty_pages != 0) {
-        size_t n_dirty = bitmap_count_range(chunk_dirty_bits(chunk), first, n);
-        bitmap_clear_range(chunk_dirty_bits(chunk), first, n);
+        size_t n_dirty = bitmap_take_range(chunk_dirty_bits(chunk), first, n);
         chunk->n_dirty_pages -= (uint32_t)n_dirty;
         *is_zeroed = n_dirty == 0;
     }
     if (chunk->n_muzzy_pages != 0) {
-        size_t n_muzzy = bitmap_count_range(chunk_muzzy_bits(chunk), first, n);
-        bitmap_clear_range(chunk_muzzy_bits(chunk), first, n);
+        size_t n_muzzy = bitmap_take_range(chunk_muzzy_bits(chunk), first, n);
         chunk->n_muzzy_pages -= (uint32_t)n_muzzy;
         *is_zeroed = *is_zeroed && n_muzzy == 0;
     }
@@ -256,6 +265,7 @@ void chunk_pages_give(struct chunk *chunk, size_t first, size_t n) {
     bitmap_set_range(chunk_dirty_bits(chunk), first, n);
     chunk->n_free_pages += (uint32_t)n;
     chunk->n_dirty_pages += (uint32_t)n;
+    chunk->lowest_page = (uint32_t)util_min(chunk->lowest_page, first);
     bitmap_range_around(chunk_free_bits(chunk), chunk_geo.n_pages, first, &n_range);
     chunk->longest_pages = (uint32_t)util_max(chunk->longest_pages, n_range);
 }

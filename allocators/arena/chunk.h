@@ -36,6 +36,7 @@
 struct chunk {
     uint32_t magic;
     uint32_t longest_pages; /* upper bound of the longest range of free pages */
+    uint32_t lowest_page;   /* no page below it is free */
     void *owner;
     struct heap_node by_address; /* in its owner's bucket */
     struct list dirty_link;      /* in its owner's list of chunks with dirty pages, oldest first */
@@ -64,6 +65,9 @@ struct chunk_geometry {
 };
 
 extern struct chunk_geometry chunk_geo;
+
+/* 0 until chunk_init, so that the fast path of free fails over. */
+extern size_t chunk_bytes __attribute__((visibility("hidden")));
 
 /* A direct-mapped cache of the registry. An entry is the address of a chunk's map; map addresses lie in page
  * 0 of their chunk, so (p xor entry) is below the chunk size exactly if p lies in that chunk, and its bits
@@ -160,9 +164,11 @@ void chunk_dir_enter(struct chunk *chunk);
 void *chunk_hint(void);
 void chunk_set_hint(uintptr_t base, size_t bytes);
 
-/** Takes n free pages, the lowest that fit, aligned to align_pages counted from the chunk's base. Returns the
- * page index, or 0 with longest_pages made exact. *is_zeroed tells whether all of them read as zero. */
-size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, bool *is_zeroed);
+/** Takes up to *n_objects times n free pages in a row: the lowest range that holds n, aligned to align_pages counted
+ *  from the chunk's base, and as much of it as is wanted. Returns the page index, with *n_objects as got, or 0 with
+ *  longest_pages made exact. *is_zeroed tells whether all pages read as zero. */
+size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, size_t *n_objects,
+                        bool *is_zeroed);
 
 /** Gives n pages back, dirty. */
 void chunk_pages_give(struct chunk *chunk, size_t first, size_t n);

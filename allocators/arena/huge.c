@@ -3,16 +3,16 @@
 #include "os.h"
 
 static size_t huge_offset_for(size_t align) {
-    if (align >= chunk_geo.bytes)
-        return chunk_geo.bytes;
+    if (align >= chunk_bytes)
+        return chunk_bytes;
     return util_max(align, PAGE_BYTES);
 }
 
 /* Maps header and payload: [base, base + offset + bytes), the hole between them unmapped again. */
 static uintptr_t huge_map(size_t bytes, size_t align, size_t offset) {
     size_t total = offset + bytes;
-    if (align <= chunk_geo.bytes) {
-        uintptr_t base = (uintptr_t)os_map_aligned(chunk_hint(), total, chunk_geo.bytes);
+    if (align <= chunk_bytes) {
+        uintptr_t base = (uintptr_t)os_map_aligned(chunk_hint(), total, chunk_bytes);
         if (base != 0)
             chunk_set_hint(base, total);
         return base;

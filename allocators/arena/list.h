@@ -32,6 +32,12 @@ static inline void list_push_head(struct list *head, struct list *node) {
     list_push_tail(head->next, node);
 }
 
+/** For nodes of which nobody asks whether they are members. */
+static inline void list_unlink(struct list *node) {
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+}
+
 /** Leaves the node self-linked, so that removing twice is harmless and list_is_empty(node) tells membership.
  */
 static inline void list_remove(struct list *node) {

@@ -11,9 +11,10 @@ ARENA_SRC := $(wildcard $(ARENA_DIR)/*.c)
 ARENA_SO_OBJ := $(ARENA_SRC:$(ARENA_DIR)/%.c=$(B)/obj/arena-so/%.o)
 ARENA_A_OBJ := $(ARENA_SRC:$(ARENA_DIR)/%.c=$(B)/obj/arena-prefixed/%.o)
 
+# gnu11 for the named address space __seg_fs (see tcache.h); without it the code is plain C11 and a little slower.
 # No builtins for malloc: gcc would turn malloc+memset into calloc, and drop stores to memory about to be freed.
-ARENA_CFLAGS := -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free \
-                -fno-builtin-aligned_alloc -fvisibility=hidden -fno-strict-aliasing
+ARENA_CFLAGS := -std=gnu11 -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free \
+                -fno-builtin-aligned_alloc -fvisibility=hidden -fno-strict-aliasing -fno-tree-slsr
 ARENA_SO_CFLAGS := -fPIC -ftls-model=initial-exec -fno-semantic-interposition -fno-plt
 ARENA_NO_SANITIZE = $(filter-out -fsanitize% -fno-sanitize%,$(1))
 

@@ -8,29 +8,29 @@
  * classes more header or the tiny ones more runs. */
 #define RUN_POOL0_WORDS 10u
 #define RUN_POOL1_WORDS 32u
+/* More than the header of a 2 MiB chunk takes; chunk_init computes what it really is. */
+#define RUN_HEADER_PAGES 11u
 #define RUN_TARGET_PAGES 16u
-#define RUN_TARGET_REGIONS 32u
+#define RUN_TARGET_REGIONS 64u
 
 struct run_class run_classes[SIZE_CLASS_N_SMALL];
 
-/* Pages of a run: the least multiple of what the region divides exactly that reaches 64 KiB and, from 2 KiB
- * up, up to 32 regions, so that a fill or flush touches few runs. All are steps of size_class_page_bucket. */
+/* Pages of a run: a multiple of what the region divides exactly, about 64 KiB or, from 1 KiB up, 64 regions, so that
+ * few runs are made and given up; at most max_pages, a quarter of what a chunk has, of which four then leave little
+ * over. */
 static unsigned run_pages_for(size_t region_bytes, unsigned max_pages, unsigned max_regions) {
     unsigned unit = 1;
     while (unit * PAGE_BYTES % region_bytes != 0)
         unit++;
     size_t want = util_max(RUN_TARGET_PAGES, region_bytes * RUN_TARGET_REGIONS >> PAGE_LG);
-    want = util_min(want, 64);
-    unsigned pages = unit;
-    while (pages * 2 <= want && pages * 2 <= max_pages &&
-           pages * 2 * PAGE_BYTES / region_bytes <= max_regions)
-        pages *= 2;
-    return pages;
+    want = util_min(want, max_regions * region_bytes >> PAGE_LG);
+    want = util_min(want, max_pages);
+    return (unsigned)util_max(1, want / unit) * unit;
 }
 
 void run_init_classes(unsigned lg_chunk, size_t slot_bytes[CHUNK_N_POOLS],
                       unsigned min_pages[CHUNK_N_POOLS]) {
-    unsigned max_pages = 1u << (lg_chunk - PAGE_LG - 2);
+    unsigned max_pages = ((1u << (lg_chunk - PAGE_LG)) - RUN_HEADER_PAGES) / 4;
     const unsigned words[CHUNK_N_POOLS] = {RUN_POOL0_WORDS, RUN_POOL1_WORDS};
     for (unsigned i = 0; i < CHUNK_N_POOLS; i++) {
         slot_bytes[i] = sizeof(struct run) + words[i] * sizeof(uint64_t);
@@ -58,11 +58,10 @@ struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_id
     run->first_page = (uint16_t)first_page;
     run->slot = (uint16_t)slot;
     run->class_idx = (uint8_t)class_idx;
-    run->free_bits[rc->n_words - 1] = 0;
-    bitmap_clear_range(run->free_bits, 0, rc->n_words * 64);
-    bitmap_set_range(run->free_bits, 0, rc->n_regions);
+    memset(run->free_bits, 0xff, rc->n_words * sizeof run->free_bits[0]);
+    run->free_bits[rc->n_words - 1] >>= rc->n_words * 64 - rc->n_regions;
     uint16_t *info = chunk_info(chunk) + first_page;
-    for (unsigned i = 0; i < rc->n_pages; i++)
+    for (unsigned i = 0, n = rc->n_pages; i < n; i++)
         info[i] = (uint16_t)slot;
     memset(chunk_map(chunk) + first_page, (int)class_idx, rc->n_pages);
     return run;
@@ -77,16 +76,22 @@ void run_destroy(struct chunk *chunk, struct run *run) {
 size_t run_take(struct run *run, void **end, size_t n) {
     const struct run_class *rc = &run_classes[run->class_idx];
     const uintptr_t base = run_base(run), region_bytes = rc->region_bytes;
-    size_t want = util_min(n, run->n_free), left = want;
+    const size_t want = util_min(n, run->n_free);
+    size_t left = want;
     for (size_t w = 0; left != 0; w++) {
         uint64_t bits = run->free_bits[w];
-        if (bits == 0)
-            continue;
-        uintptr_t word_base = base + w * 64 * region_bytes;
-        do {
-            *--end = (void *)(word_base + (unsigned)__builtin_ctzl(bits) * region_bytes);
-            bits &= bits - 1;
-        } while (--left != 0 && bits != 0);
+        while (bits != 0 && left != 0) {
+            /* A row of free regions: addresses by addition. */
+            unsigned first = (unsigned)__builtin_ctzl(bits);
+            uint64_t beyond = ~(bits >> first);
+            size_t n_row = beyond == 0 ? 64 : (size_t)__builtin_ctzl(beyond);
+            n_row = util_min(n_row, left);
+            uintptr_t at = base + (w * 64 + first) * region_bytes;
+            for (void **stop = end - n_row; end != stop; at += region_bytes)
+                *--end = (void *)at;
+            bits &= ~(~(uint64_t)0 >> (64 - n_row) << first);
+            left -= n_row;
+        }
         run->free_bits[w] = bits;
     }
     run->n_free = (uint16_t)(run->n_free - want);

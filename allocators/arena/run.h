@@ -75,15 +75,4 @@ static inline bool run_is_empty(const struct run *run) {
  * them gives the lowest first. Returns how many. */
 size_t run_take(struct run *run, void **end, size_t n);
 
-/** Frees the region idx. False if it was free: a double free. */
-static inline bool run_put(struct run *run, uint32_t idx) {
-    uint64_t mask = (uint64_t)1 << (idx % 64);
-    uint64_t *word = &run->free_bits[idx / 64];
-    if (UTIL_UNLIKELY((*word & mask) != 0))
-        return false;
-    *word |= mask;
-    run->n_free++;
-    return true;
-}
-
 #endif

@@ -39,9 +39,17 @@ static inline size_t size_class_bytes(unsigned idx) {
     return ((size_t)64 << g) + ((size_t)(idx % 4 + 1) << (SIZE_CLASS_QUANTUM_LG + g));
 }
 
-/* Fast look-up up to 4096 bytes: one byte per 16. */
-#define SIZE_CLASS_LOOKUP_MAX_BYTES ((size_t)4096)
+/* Fast look-up of the small classes: one byte per 16. */
+#define SIZE_CLASS_LOOKUP_MAX_BYTES SIZE_CLASS_SMALL_MAX_BYTES
 extern const uint8_t size_class_lookup[(SIZE_CLASS_LOOKUP_MAX_BYTES >> SIZE_CLASS_QUANTUM_LG) + 1];
+
+/* Beyond that and up to SIZE_CLASS_BIN_MAX_BYTES: one byte per 1024; entry i is the class of (1024 i, 1024 (i+1)]. */
+extern const uint8_t size_class_lookup_large[SIZE_CLASS_BIN_MAX_BYTES >> 10];
+
+/** size_class_of for SIZE_CLASS_LOOKUP_MAX_BYTES < bytes <= SIZE_CLASS_BIN_MAX_BYTES. */
+static inline unsigned size_class_of_large(size_t bytes) {
+    return size_class_lookup_large[(bytes - 1) >> 10];
+}
 
 /** Smallest class of at least `bytes` whose bytes are a multiple of align (a power of two), so that regions
  * of a page-aligned run, or pages, are aligned; SIZE_CLASS_N_BINS or more if no small class does it. */
@@ -54,6 +62,11 @@ static inline unsigned size_class_page_bucket(size_t n_pages) {
         return (unsigned)n_pages - 1;
     unsigned lg = util_lg_floor(n_pages);
     return 4 * (lg - 1) + (unsigned)((n_pages >> (lg - 2)) & 3) - 1;
+}
+
+/** True if n_pages is itself a step of size_class_page_bucket. */
+static inline bool size_class_is_page_bucket(size_t n_pages) {
+    return n_pages < 8 || (n_pages & (((size_t)1 << (util_lg_floor(n_pages) - 2)) - 1)) == 0;
 }
 
 #endif

@@ -56,8 +56,7 @@ void stats_read_arena(unsigned idx, struct stats *out) {
     out->n_purged_pages = arena->n_purged_pages;
     lock_release(&arena->pages_lock);
     out->metadata_bytes = (out->n_chunks * chunk_geo.n_header_pages + n_huge) << PAGE_LG;
-    out->mapped_bytes =
-        out->n_chunks * chunk_geo.bytes + out->huge_bytes + ((n_huge + n_huge_cached) << PAGE_LG);
+    out->mapped_bytes = out->n_chunks * chunk_bytes + out->huge_bytes + ((n_huge + n_huge_cached) << PAGE_LG);
     size_t gross = out->small_bytes + out->large_bytes;
     out->allocated_bytes = gross - util_min(gross, out->tcache_bytes) + out->huge_bytes;
     out->allocated_bytes = util_min(out->allocated_bytes, out->active_bytes);

@@ -27,8 +27,8 @@ struct tcache {
     struct list link;
     struct tcache *next_in_pool;
     struct tcache_tls *tls;
-    unsigned gc_next;
-    size_t capacity_bytes; /* sum over the bins */
+    uint64_t open_bits, gc_bits; /* classes with a stack; of these, those still to be aged in this round */
+    size_t capacity_bytes;       /* sum over the bins */
     uint64_t n_allocated_bytes, last_event_ns;
     struct tcache_cold_bin bins[SIZE_CLASS_N_BINS];
 };
@@ -36,7 +36,8 @@ struct tcache {
 /* An array of no slots: malloc meets the NULL, free meets the limit. */
 static void *tcache_empty_array[1];
 
-_Thread_local struct tcache_tls tcache_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+_Thread_local struct tcache_tls tcache_tls
+    __attribute__((tls_model("initial-exec"), visibility("hidden"))) = {.budget = -1};
 
 static pthread_key_t tcache_key;
 static bool tcache_has_key;
@@ -54,18 +55,18 @@ struct arena *tcache_arena(void) {
     return tls->arena;
 }
 
-static void tcache_bin_reset(struct tcache_bin *bin) {
-    bin->top = bin->limit = tcache_empty_array + 1;
+static void tcache_reset_stacks(struct tcache_tls *tls) {
+    for (unsigned i = 0; i <= SIZE_CLASS_N_BINS; i++)
+        tls->tops[i] = tls->limits[i] = tcache_empty_array + 1;
+}
+
+static bool tcache_bin_is_open(unsigned class_idx) {
+    return tcache_tls.limits[class_idx] != tcache_empty_array + 1;
 }
 
 static unsigned tcache_start_capacity(unsigned class_idx) {
     return (unsigned)util_max(
         1, util_min((1u << TCACHE_MIN_LG) - 1, TCACHE_START_BYTES / size_class_bytes(class_idx)));
-}
-
-static unsigned tcache_max_capacity(unsigned class_idx) {
-    size_t n = conf.tcache_bytes / 2 / size_class_bytes(class_idx);
-    return (unsigned)util_max(1, util_min((1u << TCACHE_MAX_LG) - 1, n));
 }
 
 /* A cache from the arena's pool, arrays and all, or a new one. */
@@ -85,8 +86,7 @@ static struct tcache *tcache_obtain(struct arena *arena) {
 
 void tcache_attach(void) {
     struct tcache_tls *tls = &tcache_tls;
-    for (unsigned i = 0; i <= SIZE_CLASS_N_BINS; i++)
-        tcache_bin_reset(&tls->bins[i]);
+    tcache_reset_stacks(tls);
     tls->state = TCACHE_DIRECT;
     struct arena *arena = tcache_arena();
     if (arena == NULL || !conf.is_tcache || conf.is_junk || conf.is_zero || !tcache_has_key)
@@ -100,16 +100,19 @@ void tcache_attach(void) {
         return;
     }
     cold->tls = tls;
-    cold->n_allocated_bytes = tls->n_direct_bytes;
+    cold->n_allocated_bytes = 0;
     cold->last_event_ns = os_now_ns();
     cold->capacity_bytes = 0;
+    cold->open_bits = cold->gc_bits = 0;
     tls->cold = cold;
     tls->budget = (int64_t)conf.tcache_gc_bytes;
     tls->state = TCACHE_ACTIVE;
 }
 
-static size_t tcache_bin_count(const struct tcache_bin *bin, const struct tcache_cold_bin *cb) {
-    return cb->base == NULL ? 0 : (size_t)(bin->top - cb->base);
+static size_t tcache_bin_count(unsigned class_idx) {
+    if (!tcache_bin_is_open(class_idx))
+        return 0;
+    return (size_t)(tcache_tls.tops[class_idx] - tcache_tls.cold->bins[class_idx].base);
 }
 
 static void tcache_unmark(struct tcache_cold_bin *cb) {
@@ -118,12 +121,10 @@ static void tcache_unmark(struct tcache_cold_bin *cb) {
     cb->mark = 0;
 }
 
-/* Gives the bin an array with room for capacity objects, keeping what it holds. False: no memory. */
-static bool tcache_bin_set_capacity(unsigned class_idx, unsigned capacity) {
+/* Gives the bin, which holds n objects, an array with room for capacity of them. False: no memory. */
+static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capacity) {
     struct tcache *cold = tcache_tls.cold;
     struct tcache_cold_bin *cb = &cold->bins[class_idx];
-    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
-    size_t n = tcache_bin_count(bin, cb), bytes = size_class_bytes(class_idx);
     if (cb->base == NULL || capacity >= 1u << cb->lg_slots) {
         unsigned lg = TCACHE_MIN_LG;
         while (capacity >= 1u << lg)
@@ -136,51 +137,46 @@ static bool tcache_bin_set_capacity(unsigned class_idx, unsigned capacity) {
         cb->base = array + 1;
         cb->lg_slots = (uint8_t)lg;
     }
-    cold->capacity_bytes += (capacity - cb->capacity) * bytes;
+    cold->capacity_bytes += ((size_t)capacity - cb->capacity) * size_class_bytes(class_idx);
     cb->capacity = (uint16_t)capacity;
     cb->has_filled = cb->has_flushed = false;
-    bin->top = cb->base + n;
-    bin->limit = cb->base + capacity;
+    cold->open_bits |= (uint64_t)1 << class_idx;
+    tcache_tls.tops[class_idx] = cb->base + n;
+    tcache_tls.limits[class_idx] = cb->base + capacity;
     return true;
 }
 
-/* Room for the first objects of a bin in this thread: the array may be there from the cache's last owner. */
+/* Ready to cache the class; on first use it gets its first capacity, in the array of the cache's last owner if any. */
 static bool tcache_bin_open(unsigned class_idx) {
+    if (UTIL_LIKELY(tcache_bin_is_open(class_idx)))
+        return true;
+    if (tcache_tls.state != TCACHE_ACTIVE || size_class_bytes(class_idx) > conf.tcache_max_bytes)
+        return false;
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     cb->n_fill = 1;
     cb->capacity = 0;
-    if (cb->base != NULL)
-        tcache_tls.bins[class_idx].top = cb->base;
-    return tcache_bin_set_capacity(class_idx, tcache_start_capacity(class_idx));
+    return tcache_bin_set_capacity(class_idx, 0, tcache_start_capacity(class_idx));
 }
 
-static bool tcache_bin_is_open(unsigned class_idx) {
-    return tcache_tls.bins[class_idx].limit != tcache_empty_array + 1;
-}
-
-static bool tcache_is_cacheable(unsigned class_idx) {
-    return tcache_tls.state == TCACHE_ACTIVE && size_class_bytes(class_idx) <= conf.tcache_max_bytes;
-}
-
-/* The bin ran both dry and full since its last change: it wants twice the room, if the caps allow. */
+/* The bin ran both dry and full since its last change: it wants twice the room, as far as the cap allows. */
 static void tcache_bin_grow(unsigned class_idx) {
     struct tcache *cold = tcache_tls.cold;
-    struct tcache_cold_bin *cb = &cold->bins[class_idx];
-    unsigned capacity = (unsigned)util_min(cb->capacity * 2u + 1, tcache_max_capacity(class_idx));
-    size_t more_bytes = (capacity - cb->capacity) * size_class_bytes(class_idx);
-    if (capacity > cb->capacity && cold->capacity_bytes + more_bytes <= conf.tcache_bytes)
-        tcache_bin_set_capacity(class_idx, capacity);
+    size_t capacity = cold->bins[class_idx].capacity, bytes = size_class_bytes(class_idx);
+    if (cold->capacity_bytes + bytes > conf.tcache_bytes || capacity + 1 >= (size_t)1 << TCACHE_MAX_LG)
+        return;
+    size_t more = util_min(capacity + 1, (conf.tcache_bytes - cold->capacity_bytes) / bytes);
+    more = util_min(more, ((size_t)1 << TCACHE_MAX_LG) - 1 - capacity);
+    tcache_bin_set_capacity(class_idx, tcache_bin_count(class_idx), (unsigned)(capacity + more));
 }
 
 /* Returns the oldest n objects. */
 static void tcache_bin_flush(unsigned class_idx, size_t n) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
-    size_t left = tcache_bin_count(bin, cb) - n;
+    size_t left = tcache_bin_count(class_idx) - n;
     tcache_unmark(cb);
     arena_flush(tcache_tls.arena, class_idx, cb->base, n);
     memmove(cb->base, cb->base + n, left * sizeof cb->base[0]);
-    bin->top = cb->base + left;
+    tcache_tls.tops[class_idx] = cb->base + left;
     cb->n_returned += n;
 }
 
@@ -193,12 +189,11 @@ static void *tcache_alloc_direct(unsigned class_idx) {
 }
 
 void *tcache_alloc_slow(unsigned class_idx) {
-    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
-    if (!tcache_is_cacheable(class_idx) || (!tcache_bin_is_open(class_idx) && !tcache_bin_open(class_idx)))
+    if (!tcache_bin_open(class_idx))
         return tcache_alloc_direct(class_idx);
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     tcache_unmark(cb);
-    if (bin->top == cb->base) {
+    if (tcache_tls.tops[class_idx] == cb->base) {
         if (cb->has_flushed)
             tcache_bin_grow(class_idx);
         cb->has_filled = true;
@@ -208,44 +203,45 @@ void *tcache_alloc_slow(unsigned class_idx) {
             return NULL;
         cb->n_fill = (uint16_t)util_min(cb->n_fill * 2u, most);
         cb->n_filled += n;
-        bin->top = cb->base + n;
+        tcache_tls.tops[class_idx] = cb->base + n;
     }
-    return *--bin->top;
+    return *--tcache_tls.tops[class_idx];
 }
 
 void tcache_free_slow(unsigned class_idx, void *p) {
-    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
-    if (tcache_tls.state == TCACHE_UNUSED)
+    struct tcache_tls *tls = &tcache_tls;
+    if (tls->state == TCACHE_UNUSED)
         tcache_attach();
-    if (!tcache_is_cacheable(class_idx) || (!tcache_bin_is_open(class_idx) && !tcache_bin_open(class_idx))) {
+    if (!tcache_bin_open(class_idx)) {
         arena_flush(tcache_arena(), class_idx, &p, 1);
         return;
     }
-    if (bin->top == bin->limit) {
-        struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    if (tls->tops[class_idx] == tls->limits[class_idx]) {
+        struct tcache_cold_bin *cb = &tls->cold->bins[class_idx];
         if (cb->has_filled)
             tcache_bin_grow(class_idx);
-        if (bin->top == bin->limit)
+        if (tls->tops[class_idx] == tls->limits[class_idx])
             tcache_bin_flush(class_idx, (cb->capacity + 1u) / 2);
         cb->has_flushed = true;
     }
-    *bin->top++ = p;
+    *tls->tops[class_idx]++ = p;
 }
 
 /* One step of ageing of one bin. */
 static void tcache_bin_age(unsigned class_idx) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    struct tcache_bin *bin = &tcache_tls.bins[class_idx];
-    size_t n = tcache_bin_count(bin, cb), n_unused = cb->mark;
+    size_t n_unused = cb->mark, n;
     tcache_unmark(cb);
     if (n_unused != 0) {
         tcache_bin_flush(class_idx, n_unused - n_unused / 4);
-        unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity / 2u);
-        n = tcache_bin_count(bin, cb);
-        if (capacity < cb->capacity && n <= capacity)
-            tcache_bin_set_capacity(class_idx, capacity);
+        /* Only if much was idle: a capacity just below what the program wants would make every round flush. */
+        unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity - n_unused);
+        n = tcache_bin_count(class_idx);
+        if (n_unused >= cb->capacity / 4 && capacity < cb->capacity && n <= capacity)
+            tcache_bin_set_capacity(class_idx, n, capacity);
         cb->n_fill = (uint16_t)util_max(cb->n_fill / 2, 1);
     }
+    n = tcache_bin_count(class_idx);
     if (n >= 2) {
         cb->mark = (uint16_t)(n / 2);
         cb->marked = cb->base[cb->mark];
@@ -258,13 +254,11 @@ static void tcache_event(void) {
     struct tcache *cold = tls->cold;
     cold->n_allocated_bytes += (uint64_t)((int64_t)conf.tcache_gc_bytes - tls->budget);
     tls->budget = (int64_t)conf.tcache_gc_bytes;
-    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
-        unsigned idx = cold->gc_next;
-        cold->gc_next = (idx + 1) % SIZE_CLASS_N_BINS;
-        if (tcache_bin_is_open(idx) && tls->bins[idx].top != cold->bins[idx].base) {
-            tcache_bin_age(idx);
-            break;
-        }
+    if (cold->gc_bits == 0)
+        cold->gc_bits = cold->open_bits;
+    if (cold->gc_bits != 0) {
+        tcache_bin_age((unsigned)__builtin_ctzl(cold->gc_bits));
+        cold->gc_bits &= cold->gc_bits - 1;
     }
     arena_tick(tls->arena);
 }
@@ -272,14 +266,23 @@ static void tcache_event(void) {
 void tcache_settle(void) {
     struct tcache_tls *tls = &tcache_tls;
     if (tls->state == TCACHE_ACTIVE) {
-        if (tls->budget <= 0)
+        if (tls->budget < 0)
             tcache_event();
         return;
     }
-    tls->n_direct_bytes += (uint64_t)-tls->budget;
-    tls->budget = 0;
+    tls->n_direct_bytes += (uint64_t)(-1 - tls->budget);
+    tls->budget = -1;
     if (tls->state == TCACHE_UNUSED)
         tcache_attach();
+}
+
+void tcache_charge_uncached(size_t bytes) {
+    struct tcache_tls *tls = &tcache_tls;
+    size_t charged = util_min(bytes, (size_t)64 << 10);
+    tls->n_direct_bytes += bytes - charged;
+    tls->budget -= (int64_t)charged;
+    if (UTIL_UNLIKELY(tls->budget < 0))
+        tcache_settle();
 }
 
 void tcache_fork_child(void) {
@@ -297,11 +300,8 @@ void tcache_fork_child(void) {
 }
 
 void tcache_flush(void) {
-    struct tcache_tls *tls = &tcache_tls;
-    if (tls->state != TCACHE_ACTIVE)
-        return;
-    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
-        size_t n = tcache_bin_is_open(i) ? tcache_bin_count(&tls->bins[i], &tls->cold->bins[i]) : 0;
+    for (unsigned i = 0; tcache_tls.state == TCACHE_ACTIVE && i < SIZE_CLASS_N_BINS; i++) {
+        size_t n = tcache_bin_count(i);
         if (n != 0)
             tcache_bin_flush(i, n);
     }
@@ -318,9 +318,8 @@ static void tcache_detach(void *arg) {
     tls->n_direct_bytes = tcache_allocated_bytes();
     uint64_t n_freed = tcache_freed_bytes();
     tls->state = TCACHE_DEAD;
-    tls->budget = 0;
-    for (unsigned i = 0; i <= SIZE_CLASS_N_BINS; i++)
-        tcache_bin_reset(&tls->bins[i]);
+    tls->budget = -1;
+    tcache_reset_stacks(tls);
     for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++)
         cold->bins[i].n_filled = cold->bins[i].n_returned = 0;
     tls->cold = NULL;
@@ -361,7 +360,8 @@ uint64_t tcache_allocated_bytes(void) {
     const struct tcache_tls *tls = &tcache_tls;
     if (tls->state != TCACHE_ACTIVE)
         return tls->n_direct_bytes;
-    return tls->cold->n_allocated_bytes + (uint64_t)((int64_t)conf.tcache_gc_bytes - tls->budget);
+    return tls->n_direct_bytes + tls->cold->n_allocated_bytes +
+           (uint64_t)((int64_t)conf.tcache_gc_bytes - tls->budget);
 }
 
 uint64_t tcache_freed_bytes(void) {
@@ -371,8 +371,7 @@ uint64_t tcache_freed_bytes(void) {
     int64_t held = 0;
     for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
         const struct tcache_cold_bin *cb = &tls->cold->bins[i];
-        size_t n = tcache_bin_is_open(i) ? tcache_bin_count(&tls->bins[i], cb) : 0;
-        held += (int64_t)(cb->n_filled - cb->n_returned - n) * (int64_t)size_class_bytes(i);
+        held += (int64_t)(cb->n_filled - cb->n_returned - tcache_bin_count(i)) * (int64_t)size_class_bytes(i);
     }
     int64_t freed = (int64_t)tcache_allocated_bytes() - held;
     return freed < 0 ? 0 : (uint64_t)freed;
@@ -386,8 +385,7 @@ size_t tcache_cached_bytes(struct arena *arena, size_t *n_threads) {
         struct tcache *cold = LIST_ENTRY(at, struct tcache, link);
         ++*n_threads;
         for (unsigned i = 0; cold->tls != NULL && i < SIZE_CLASS_N_BINS; i++) {
-            const struct tcache_bin *bin = &cold->tls->bins[i];
-            void **top = __atomic_load_n(&bin->top, __ATOMIC_RELAXED), **base = cold->bins[i].base;
+            void **top = __atomic_load_n(&cold->tls->tops[i], __ATOMIC_RELAXED), **base = cold->bins[i].base;
             if (base != NULL && top >= base && top <= base + (1u << cold->bins[i].lg_slots))
                 bytes += (size_t)(top - base) * size_class_bytes(i);
         }

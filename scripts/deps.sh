@@ -10,6 +10,7 @@ packages="
   libhwloc-dev libnuma-dev libjansson-dev libssl-dev
   libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 libtbbmalloc2 libclang-rt-14-dev
   libcmocka-dev bats python3-pytest python3-jsonschema hwloc-nox valgrind strace procps
+  redis-server perl git sqlite3
   clang-14 clang-format-14 clang-tidy-14 cppcheck shellcheck python3-flake8
   gnuplot-nox fonts-dejavu-core python3-matplotlib python3-pandas python3-scipy python3-statsmodels
 "

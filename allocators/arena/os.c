@@ -16,22 +16,6 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-void *os_sys_mmap(void *hint, size_t bytes, int prot, int flags) {
-    return mmap(hint, bytes, prot, flags, -1, 0);
-}
-
-int os_sys_munmap(void *addr, size_t bytes) {
-    return munmap(addr, bytes);
-}
-
-int os_sys_madvise(void *addr, size_t bytes, int advice) {
-    return madvise(addr, bytes, advice);
-}
-
-void *os_sys_mremap(void *addr, size_t old_bytes, size_t new_bytes, int flags, void *target) {
-    return mremap(addr, old_bytes, new_bytes, flags, target);
-}
-
 static void *os_map_with(void *hint, size_t bytes, int extra_flags) {
     int saved = errno;
     void *p = os_sys_mmap(hint, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | extra_flags);

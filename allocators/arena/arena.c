@@ -176,7 +176,7 @@ static size_t arena_partition(void **objects, size_t n, struct arena **owner) {
 
 void arena_flush(struct arena *self, unsigned class_idx, void **objects, size_t n) {
     struct arena *owner;
-    if (UTIL_LIKELY(lock_acquire_unless_forking(arena_lock_of(self, class_idx)))) {
+    if (UTIL_LIKELY(self != NULL && lock_acquire_unless_forking(arena_lock_of(self, class_idx)))) {
         n = arena_flush_locked(self, class_idx, objects, n);
         lock_release(arena_lock_of(self, class_idx));
     }

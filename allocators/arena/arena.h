@@ -79,8 +79,8 @@ struct arena *arena_reserve(void);
  * means no memory. */
 size_t arena_fill(struct arena *arena, unsigned class_idx, void **out, size_t n);
 
-/** Frees n objects of one class, of whichever arenas; self is the caller's. Those of others go to their
- * remote lists in one batch each. Reorders the array. Aborts on pointers that are not live objects of the
+/** Frees n objects of one class, of whichever arenas; self is the caller's, NULL if there was no memory for one.
+ * Those of others go to their remote lists in one batch each. Reorders the array. Aborts on pointers that are not live objects of the
  * class. */
 void arena_flush(struct arena *self, unsigned class_idx, void **objects, size_t n);
 

@@ -56,7 +56,8 @@ static UTIL_NOINLINE struct chunk *arena_huge_make(struct arena *arena, size_t b
 }
 
 void *arena_huge_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed) {
-    bytes = util_align_up(bytes, PAGE_BYTES);
+    /* Even an empty block gets a page: aligned to a chunk, it lies where another chunk would begin. */
+    bytes = util_align_up(util_max(bytes, 1), PAGE_BYTES);
     struct chunk *huge = NULL;
     if (UTIL_UNLIKELY(!lock_acquire_unless_forking(&arena->huge_lock))) {
         arena = arena_reserve();

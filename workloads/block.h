@@ -5,8 +5,8 @@
  * cell->table_bytes, so that memory over time is the allocator's alone.
  * Does not know: when a workload allocates or frees. No locks: a set belongs to one thread at a time.
  *
- * Each page of a block is written when it is made and its ends are looked at when it is freed: a block that was given
- * to two callers is found out.
+ * A block's ends are written when it is made, and each page unless the workload says otherwise; its ends are looked at
+ * when it is freed: a block that was given to two callers is found out.
  */
 #ifndef HEAPDYNO_BLOCK_H
 #define HEAPDYNO_BLOCK_H
@@ -32,26 +32,33 @@ static inline bool block_is_intact(const struct block *b) {
     return b->at[0] == b->tag && b->at[b->size_bytes - 1] == b->tag;
 }
 
-/* Enters a block that the heap gave: writes to each page and counts it as live. */
+/* Enters a block that the heap gave, as live, and writes to its ends. */
 static inline void block_enter(struct worker *w, struct block *b, unsigned char *at, size_t size_bytes,
                                uint32_t owner) {
     *b = (struct block){.at = at, .size_bytes = (uint32_t)size_bytes};
     b->owner = owner & 0xffffff;
     b->tag = prng_next(&w->prng) & 0xff;
-    for (size_t i = 0; i < size_bytes; i += PAGE_BYTES)
-        at[i] = b->tag;
-    at[size_bytes - 1] = b->tag;
+    at[0] = at[size_bytes - 1] = b->tag;
     worker_live_add(w, (int64_t)size_bytes);
 }
 
-/* False after cell_fail: the heap is dry. */
-static inline bool block_make(struct worker *w, struct block *b, size_t size_bytes, uint32_t owner) {
+/* Allocates a block and writes to its ends. False after cell_fail: the heap is dry. */
+static inline bool block_make_ends(struct worker *w, struct block *b, size_t size_bytes, uint32_t owner) {
     unsigned char *at = w->heap->alloc(size_bytes);
     if (!at) {
         cell_fail(w->cell, ENOMEM, "malloc returned NULL");
         return false;
     }
     block_enter(w, b, at, size_bytes, owner);
+    return true;
+}
+
+/* The same, and writes to each of its pages. */
+static inline bool block_make(struct worker *w, struct block *b, size_t size_bytes, uint32_t owner) {
+    if (!block_make_ends(w, b, size_bytes, owner))
+        return false;
+    for (size_t i = PAGE_BYTES; i < size_bytes; i += PAGE_BYTES)
+        b->at[i] = b->tag;
     return true;
 }
 

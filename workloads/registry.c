@@ -18,8 +18,10 @@ extern const struct workload workload_pair, workload_linux_scalability, workload
     workload_alloc_test;
 
 /* Memory over time, large blocks, and threads that come and go. */
-extern const struct workload workload_blowup, workload_hand_off, workload_lru_churn, workload_mleak,
-    workload_ramp_plateau, workload_robson, workload_sparse_survivor, workload_thread_churn;
+extern const struct workload workload_aligned, workload_blowup, workload_calloc_fresh,
+    workload_calloc_recycled, workload_hand_off, workload_large_saw, workload_lru_churn,
+    workload_malloc_large, workload_mleak, workload_ramp_plateau, workload_realloc_grow, workload_robson,
+    workload_sparse_survivor, workload_thread_churn;
 
 const struct workload *const workload_table[] = {
     &workload_malloc_test,
@@ -40,11 +42,17 @@ const struct workload *const workload_table[] = {
     &workload_phong,
     &workload_alloc_test,
     /* memory */
+    &workload_aligned,
     &workload_blowup,
+    &workload_calloc_fresh,
+    &workload_calloc_recycled,
     &workload_hand_off,
+    &workload_large_saw,
     &workload_lru_churn,
+    &workload_malloc_large,
     &workload_mleak,
     &workload_ramp_plateau,
+    &workload_realloc_grow,
     &workload_robson,
     &workload_sparse_survivor,
     &workload_thread_churn,

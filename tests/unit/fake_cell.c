@@ -137,9 +137,11 @@ static void *fake_realloc(void *old, size_t size_bytes) {
     }
     if (heap_state.inner)
         return heap_state.inner->realloc(old, size_bytes);
-    void *block = own_alloc(1, size_bytes);
     uint64_t old_bytes = own_header(old)->size_bytes;
+    live_add(-(int64_t)old_bytes); /* never live at once */
+    void *block = own_alloc(1, size_bytes);
     memcpy(block, old, old_bytes < size_bytes ? old_bytes : size_bytes);
+    own_header(old)->size_bytes = 0;
     own_free(old);
     return block;
 }

@@ -50,7 +50,7 @@ struct alloc_stats {
 
 /* What was found out about an opened allocator; goes into every row. */
 struct allocator_proof {
-    char path[ALLOCATOR_PATH_MAX]; /* file that holds `malloc`, by dladdr, resolved */
+    char path[ALLOCATOR_PATH_MAX]; /* file that holds `malloc`, as the dynamic linker names it */
     char build_id[64];             /* hex of the loaded image's GNU build-id note; empty = it has none */
     char version[64];              /* as the library says; empty = it does not say */
     char canary[64];               /* evidence of the counted canary, see allocator_prove */
@@ -104,7 +104,7 @@ int allocator_table_check(char *why, size_t why_bytes);
  *   path      library to load, NULL = the row's candidates
  *   tree_dir  folder that in-tree candidates are relative to
  * With LOAD_PRELOAD nothing is loaded: the process must have been started with the library in LD_PRELOAD and
- * the entries are those of the global scope. Every entry is checked with dladdr; a foreign one counts as
+ * the entries are those of the global scope. Every entry's library is looked up; a foreign one counts as
  * missing. 0, or -errno with proof.why filled: -ENOENT not installed, -ELIBBAD cannot be loaded, -ENOSYS
  * malloc or free missing or foreign, -EPROTO in preload mode when malloc, free, calloc or realloc of the process
  * are another's.

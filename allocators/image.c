@@ -7,11 +7,8 @@
 #include <string.h>
 
 const struct link_map *image_of_address(const void *address) {
-    Dl_info info;
-    struct link_map *map = NULL;
-    if (!address || !dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP))
-        return NULL;
-    return map;
+    struct dl_find_object found;
+    return address && _dl_find_object((void *)address, &found) == 0 ? found.dlfo_link_map : NULL;
 }
 
 const struct link_map *image_of_handle(void *handle) {
@@ -53,12 +50,6 @@ bool image_needs(const struct link_map *image, const struct link_map *needed) {
     return false;
 }
 
-struct note_search {
-    const struct link_map *image;
-    char *out;
-    size_t out_bytes;
-};
-
 static void print_hex(const uint8_t *bytes, size_t n, char *out, size_t out_bytes) {
     static const char digits[] = "0123456789abcdef";
     if (2 * n + 1 > out_bytes)
@@ -70,35 +61,41 @@ static void print_hex(const uint8_t *bytes, size_t n, char *out, size_t out_byte
     out[2 * n] = '\0';
 }
 
-static int find_note(struct dl_phdr_info *info, size_t info_bytes, void *arg) {
-    struct note_search *search = arg;
-    (void)info_bytes;
-    if (info->dlpi_addr != search->image->l_addr)
-        return 0;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        if (segment->p_type != PT_NOTE)
-            continue;
-        const uint8_t *at = (const uint8_t *)(info->dlpi_addr + segment->p_vaddr),
-                      *end = at + segment->p_memsz;
-        size_t align = segment->p_align == 8 ? 8 : 4;
-        while (at + sizeof(ElfW(Nhdr)) <= end) {
-            ElfW(Nhdr) note;
-            memcpy(&note, at, sizeof note);
-            const uint8_t *name = at + sizeof note;
-            const uint8_t *desc = at + ((sizeof note + note.n_namesz + align - 1) & ~(align - 1));
-            if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
-                print_hex(desc, note.n_descsz, search->out, search->out_bytes);
-                return 1;
-            }
-            at = desc + ((note.n_descsz + align - 1) & ~(align - 1));
-        }
+/* The build-id's bytes in a note segment of n_bytes at `at`, or NULL. */
+static const uint8_t *find_build_id(const uint8_t *at, size_t n_bytes, size_t align, size_t *n_desc_bytes) {
+    const uint8_t *end = at + n_bytes;
+    while (at + sizeof(ElfW(Nhdr)) <= end) {
+        ElfW(Nhdr) note;
+        memcpy(&note, at, sizeof note);
+        const uint8_t *name = at + sizeof note;
+        const uint8_t *desc = at + ((sizeof note + note.n_namesz + align - 1) & ~(align - 1));
+        *n_desc_bytes = note.n_descsz;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && memcmp(name, "GNU", 4) == 0)
+            return desc;
+        at = desc + ((note.n_descsz + align - 1) & ~(align - 1));
     }
-    return 1;
+    return NULL;
 }
 
+/* The program headers are read where the image is mapped. */
 void image_build_id(const struct link_map *image, char *out, size_t out_bytes) {
-    struct note_search search = {.image = image, .out = out, .out_bytes = out_bytes};
+    struct dl_find_object found;
     out[0] = '\0';
-    dl_iterate_phdr(find_note, &search);
+    if (_dl_find_object(image->l_ld, &found) != 0 || memcmp(found.dlfo_map_start, ELFMAG, SELFMAG) != 0)
+        return;
+    const char *base = found.dlfo_map_start;
+    const ElfW(Ehdr) *header = found.dlfo_map_start;
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        ElfW(Phdr) segment;
+        memcpy(&segment, base + header->e_phoff + i * header->e_phentsize, sizeof segment);
+        if (segment.p_type != PT_NOTE)
+            continue;
+        size_t n_bytes;
+        const uint8_t *id = find_build_id((const uint8_t *)(image->l_addr + segment.p_vaddr), segment.p_memsz,
+                                          segment.p_align == 8 ? 8 : 4, &n_bytes);
+        if (id) {
+            print_hex(id, n_bytes, out, out_bytes);
+            return;
+        }
+    }
 }

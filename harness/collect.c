@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -140,10 +142,18 @@ static void bind_and_go(struct conversation *c) {
     c->stage = "running the workload";
 }
 
+/* Follows symbolic links here and not in the cell: realpath is more of libc's code made resident there. */
+static void resolve_path(char path[ALLOCATOR_PATH_MAX]) {
+    char resolved[PATH_MAX];
+    if (path[0] != '\0' && realpath(path, resolved) && strlen(resolved) < ALLOCATOR_PATH_MAX)
+        strcpy(path, resolved);
+}
+
 static void take_proof(struct conversation *c) {
     struct record *r = c->record;
     r->proof = c->in.proof;
     r->has_proof = true;
+    resolve_path(r->proof.proof.path);
     c->stage = "setting up the workload";
     if (r->proof.proof.path[0] != '\0')
         snprintf(r->library_sha256, sizeof r->library_sha256, "%s",

@@ -114,7 +114,7 @@ static const struct column column_table[] = {
     {"allocator", "", "text", "Name in the registry, or the label given with NAME=PATH.so", emit_allocator, 0},
     {"allocator_version", "", "text", "As the library says; empty: it does not say", PROOF(version)},
     {"config", "", "text", "Environment given to this allocator alone, VAR=VALUE;VAR2=VALUE", emit_config, 0},
-    {"library_path", "", "text", "File that holds malloc, found by dladdr in the measured process", PROOF(path)},
+    {"library_path", "", "text", "File that holds malloc, found by the dynamic linker in the measured process", PROOF(path)},
     {"library_build_id", "", "hex", "GNU build-id of the loaded image", PROOF(build_id)},
     {"library_sha256", "", "hex", "SHA-256 of that file", emit_text, offsetof(struct record, library_sha256)},
     {"canary", "", "text", "Who saw the counted first allocations of the process", PROOF(canary)},

@@ -46,7 +46,7 @@ lint-format:
 lint-layers:
 	scripts/python scripts/check_layers.py
 lint-tidy:
-	printf '%s\n' $(C_SRCS) | xargs -P 2 -n 4 sh -c 'clang-tidy-14 --quiet "$$@" -- $(CPPFLAGS) -std=c11 2>/dev/null' tidy
+	printf '%s\n' $(C_SRCS) | xargs -P 2 -n 1 sh -c 'clang-tidy-14 --quiet "$$@" -- $(CPPFLAGS) -std=c11 2>/dev/null' tidy
 lint-cppcheck:
 	cppcheck --quiet --std=c11 --inline-suppr --error-exitcode=1 --enable=warning,performance,portability \
 	  --suppress=unusedStructMember -I. -D_GNU_SOURCE -D__x86_64__ -j 2 $(C_SRCS)

@@ -212,7 +212,7 @@ static void every_allocator_is_proved_or_absent(void **state) {
         }
         if (answer.proof.status != STATUS_OK)
             fail_msg("%s: %s", names[i], p->why);
-        assert_true(p->path[0] == '/');
+        assert_int_equal(access(p->path, R_OK), 0); /* as the linker names it; the driver follows links */
         assert_says(p->canary, strcmp(names[i], "glibc") == 0 ? "libc=1" : "libc=0 ");
     }
 }

@@ -10,6 +10,7 @@
 #include "os.h"
 
 size_t api_bin_max_bytes;
+static size_t api_exact_max_bytes; /* above: huge */
 
 extern const char *malloc_conf __attribute__((weak));
 
@@ -42,7 +43,10 @@ void api_init(void) {
     unsigned n = conf.n_arenas != 0 ? (unsigned)conf.n_arenas : 4 * os_n_cpus();
     tcache_init();
     arena_init_table((unsigned)util_min(n, ARENA_MAX), (unsigned)conf.lg_chunk);
-    api_bin_max_bytes = util_min(SIZE_CLASS_BIN_MAX_BYTES, chunk_bytes / 32 * 3);
+    api_exact_max_bytes = chunk_bytes / 32 * 3;
+    api_bin_max_bytes =
+        util_min(util_max(conf.tcache_max_bytes, SIZE_CLASS_SMALL_MAX_BYTES), api_exact_max_bytes);
+    api_bin_max_bytes = util_min(api_bin_max_bytes, SIZE_CLASS_BIN_MAX_BYTES);
     atomic_store_explicit(&api_state, API_READY, memory_order_release);
 }
 
@@ -95,9 +99,9 @@ static inline void *api_alloc_uncached_once(size_t align, size_t bytes, bool *is
     struct arena *arena = tcache_arena();
     if (UTIL_UNLIKELY(arena == NULL))
         return NULL;
-    if (UTIL_LIKELY(bytes > api_bin_max_bytes || align > chunk_bytes / 32))
+    if (UTIL_LIKELY(bytes > api_exact_max_bytes || align > chunk_bytes / 32))
         return arena_huge_alloc(arena, bytes, align, is_zeroed);
-    return arena_large_alloc(arena, util_max(bytes, SIZE_CLASS_SMALL_MAX_BYTES + 1), align, is_zeroed);
+    return arena_exact_alloc(arena, util_max(bytes, 1), align, is_zeroed);
 }
 
 /* The same, retried after giving back everything that is unused. */
@@ -116,14 +120,26 @@ static void *api_alloc_uncached(size_t align, size_t bytes, bool *is_zeroed) {
     return p != NULL ? p : api_fail();
 }
 
-/* Too large for a cache, or the first call of the process. Not inline, so that the caller needs no frame. */
-static UTIL_NOINLINE void *api_alloc_huge(size_t bytes) {
+static UTIL_NOINLINE void *api_alloc_uncommon(size_t bytes) {
     bool is_zeroed;
     api_init();
     if (bytes <= api_bin_max_bytes)
         return api_alloc(bytes);
     void *p = api_alloc_uncached(1, bytes, &is_zeroed);
     return p == NULL ? NULL : api_dress(p, bytes);
+}
+
+/* Too large for a cache. Not inline, so that the caller needs no frame; the usual case needs none either. */
+static UTIL_NOINLINE void *api_alloc_huge(size_t bytes) {
+    struct tcache_tls *tls = &tcache_tls;
+    if (UTIL_UNLIKELY(tls->state != TCACHE_ACTIVE || bytes <= api_exact_max_bytes ||
+                      bytes > SIZE_CLASS_MAX_REQUEST_BYTES))
+        return api_alloc_uncommon(bytes);
+    void *p = arena_huge_take(tls->arena, util_align_up(bytes, PAGE_BYTES));
+    if (UTIL_UNLIKELY(p == NULL))
+        return api_alloc_uncommon(bytes);
+    tcache_charge_uncached(bytes);
+    return p;
 }
 
 /* More than SIZE_CLASS_LOOKUP_MAX_BYTES. */
@@ -133,54 +149,80 @@ void *api_alloc_large(size_t bytes) {
     return api_alloc_huge(bytes);
 }
 
-/* Map byte of p's page if p lies in a chunk of ours; aborts otherwise. *chunk receives its header. */
-static unsigned api_look_up(const void *p, struct chunk **chunk) {
+/* What a pointer is. class_idx is CHUNK_MAP_NONE for exact and huge blocks. */
+struct api_block {
+    struct chunk *chunk;
+    size_t bytes;
+    unsigned class_idx;
+    bool is_huge;
+};
+
+/* Finds out what p is; aborts if it is none of our objects. */
+static struct api_block api_look_up(const void *p) {
     uintptr_t base = chunk_base_of(p);
     if (UTIL_UNLIKELY(chunk_bytes == 0 || !chunk_is_registered(base)))
         os_die("free of memory that is not ours:", p);
-    *chunk = chunk_at_base(base);
-    if ((*chunk)->magic == CHUNK_HUGE_MAGIC) {
-        if (huge_payload(*chunk) != p)
+    struct api_block block = {.chunk = chunk_at_base(base), .class_idx = CHUNK_MAP_NONE};
+    if (block.chunk->magic == CHUNK_HUGE_MAGIC) {
+        if (UTIL_UNLIKELY(huge_payload(block.chunk) != p))
             os_die("free of an interior pointer", p);
-        return CHUNK_MAP_NONE;
+        if (UTIL_UNLIKELY(block.chunk->huge_is_cached))
+            os_die("double free of", p);
+        block.is_huge = true;
+        block.bytes = block.chunk->huge_bytes;
+        return block;
     }
-    if (UTIL_UNLIKELY((*chunk)->magic != CHUNK_MAGIC))
+    if (UTIL_UNLIKELY(block.chunk->magic != CHUNK_MAGIC))
         os_die("corrupt chunk header of", p);
-    chunk_dir_enter(*chunk);
-    unsigned class_idx = chunk_map(*chunk)[chunk_page_of(*chunk, p)];
-    if (UTIL_UNLIKELY(class_idx >= CHUNK_MAP_NONE))
+    chunk_dir_enter(block.chunk);
+    size_t page = chunk_page_of(block.chunk, p);
+    block.class_idx = chunk_map(block.chunk)[page];
+    if (block.class_idx < CHUNK_MAP_NONE) {
+        block.bytes = size_class_bytes(block.class_idx);
+        return block;
+    }
+    block.bytes = (size_t)chunk_info(block.chunk)[page] << PAGE_LG;
+    if (UTIL_UNLIKELY(block.bytes == 0 || ((uintptr_t)p & (PAGE_BYTES - 1)) != 0 ||
+                      page < chunk_geo.n_header_pages))
         os_die("double or wild free of", p);
-    return class_idx;
+    return block;
 }
 
-/* A free that found the thread's stack full, or a page without objects. */
+/* A free that the fast path could not finish, because the stack was full or the page has no cacheable objects. */
 void api_free_full(void *p, size_t class_idx) {
-    if (UTIL_UNLIKELY(class_idx >= CHUNK_MAP_NONE))
-        os_die("double or wild free of", p);
+    if (UTIL_UNLIKELY(class_idx >= CHUNK_MAP_NONE)) {
+        api_free_slow(p);
+        return;
+    }
     if (UTIL_UNLIKELY(conf.is_junk))
         memset(p, 0x5a, size_class_bytes((unsigned)class_idx));
     tcache_free_slow((unsigned)class_idx, p);
 }
 
-/* A free of something that the directory does not show: nothing, huge, in a chunk that another one has displaced from
- * the directory, or not ours. */
-void api_free_slow(void *p) {
-    struct chunk *chunk;
+static UTIL_NOINLINE void api_free_uncommon(void *p) {
     if (p == NULL)
         return;
-    unsigned class_idx = api_look_up(p, &chunk);
-    if (class_idx == CHUNK_MAP_NONE)
+    struct api_block block = api_look_up(p);
+    if (block.class_idx == CHUNK_MAP_NONE)
+        arena_exact_free(tcache_arena(), block.chunk, p);
+    else
+        api_free_full(p, block.class_idx);
+}
+
+/* A free of something that the directory does not show: huge, or else nothing, exact, in a chunk that another one has
+ * displaced from the directory, or not ours. */
+void api_free_slow(void *p) {
+    uintptr_t base = chunk_base_of(p);
+    struct chunk *chunk = chunk_at_base(base);
+    if (UTIL_LIKELY(chunk_is_registered(base) && chunk->magic == CHUNK_HUGE_MAGIC &&
+                    huge_payload(chunk) == p))
         arena_huge_free(chunk);
     else
-        api_free_full(p, class_idx);
+        api_free_uncommon(p);
 }
 
 size_t api_usable_bytes(const void *p) {
-    struct chunk *chunk;
-    if (p == NULL)
-        return 0;
-    unsigned class_idx = api_look_up(p, &chunk);
-    return class_idx == CHUNK_MAP_NONE ? chunk->huge_bytes : size_class_bytes(class_idx);
+    return p == NULL ? 0 : api_look_up(p).bytes;
 }
 
 void *api_zeroed(size_t align, size_t bytes) {
@@ -226,57 +268,56 @@ size_t api_rounded_bytes(size_t align, size_t bytes) {
         return 0;
     if (bytes <= SIZE_CLASS_SMALL_MAX_BYTES && align <= PAGE_BYTES)
         return size_class_bytes(size_class_of_aligned(bytes, align));
-    if (bytes <= api_bin_max_bytes && align <= chunk_bytes / 32)
-        return size_class_bytes(size_class_of(util_max(bytes, SIZE_CLASS_SMALL_MAX_BYTES + 1)));
-    return util_align_up(bytes, PAGE_BYTES);
+    if (bytes <= api_bin_max_bytes && align <= PAGE_BYTES)
+        return size_class_bytes(size_class_of(bytes));
+    return util_align_up(util_max(bytes, 1), PAGE_BYTES);
+}
+
+/* Changes an exact or huge block to `bytes` where it is, or by moving its pages. Its address, or NULL. */
+static void *api_resize_pages(const struct api_block *block, void *p, size_t bytes, bool may_move) {
+    if (block->is_huge)
+        return bytes > api_exact_max_bytes ? arena_huge_resize(block->chunk, bytes, may_move) : NULL;
+    if (bytes > api_exact_max_bytes || bytes <= SIZE_CLASS_SMALL_MAX_BYTES)
+        return NULL;
+    return arena_exact_resize(tcache_arena(), block->chunk, p, bytes) ? p : NULL;
 }
 
 size_t api_resize_in_place(void *p, size_t bytes, size_t extra) {
-    struct chunk *chunk;
-    unsigned class_idx = api_look_up(p, &chunk);
-    if (class_idx != CHUNK_MAP_NONE)
-        return size_class_bytes(class_idx);
-    size_t most = bytes + extra < bytes ? bytes : bytes + extra;
-    if (bytes > api_bin_max_bytes && bytes <= SIZE_CLASS_MAX_REQUEST_BYTES)
-        if (arena_huge_resize(chunk, util_min(most, SIZE_CLASS_MAX_REQUEST_BYTES), false) == NULL)
-            arena_huge_resize(chunk, bytes, false);
-    return chunk->huge_bytes;
+    struct api_block block = api_look_up(p);
+    if (block.class_idx != CHUNK_MAP_NONE || bytes > SIZE_CLASS_MAX_REQUEST_BYTES)
+        return block.bytes;
+    size_t most = bytes + extra < bytes ? bytes : util_min(bytes + extra, SIZE_CLASS_MAX_REQUEST_BYTES);
+    if (api_resize_pages(&block, p, most, false) == NULL && most != bytes)
+        api_resize_pages(&block, p, bytes, false);
+    return api_look_up(p).bytes;
 }
 
 /* A small or large block stays where it is if its class still fits and at most half would be unused. */
-static bool api_fits(unsigned class_idx, size_t bytes) {
-    size_t have = size_class_bytes(class_idx);
-    return bytes <= have && (bytes > have / 2 || size_class_of(bytes) == class_idx);
+static bool api_fits(const struct api_block *block, size_t bytes) {
+    return bytes <= block->bytes && (bytes > block->bytes / 2 || size_class_of(bytes) == block->class_idx);
 }
 
 void *api_realloc(void *p, size_t bytes) {
-    struct chunk *chunk;
     if (p == NULL)
         return api_alloc(bytes);
     if (bytes == 0) {
         api_free(p);
         return NULL;
     }
-    unsigned class_idx = api_look_up(p, &chunk);
-    size_t old_bytes;
     if (bytes > SIZE_CLASS_MAX_REQUEST_BYTES)
         return api_fail();
-    if (class_idx == CHUNK_MAP_NONE) {
-        old_bytes = chunk->huge_bytes;
-        if (bytes > api_bin_max_bytes) {
-            void *same = arena_huge_resize(chunk, bytes, true);
-            if (same != NULL)
-                return same;
-        }
-    } else {
-        old_bytes = size_class_bytes(class_idx);
-        if (api_fits(class_idx, bytes))
-            return p;
+    struct api_block block = api_look_up(p);
+    if (block.class_idx == CHUNK_MAP_NONE) {
+        void *same = api_resize_pages(&block, p, bytes, true);
+        if (same != NULL)
+            return same;
+    } else if (api_fits(&block, bytes)) {
+        return p;
     }
     void *moved = api_alloc(bytes);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, p, util_min(old_bytes, bytes));
+    memcpy(moved, p, util_min(block.bytes, bytes));
     api_free(p);
     return moved;
 }

@@ -202,7 +202,7 @@ void arena_tick(struct arena *arena) {
     arena->next_tick_ns = arena->dirty_decay.deadline_ns;
     if (arena->n_muzzy_pages != 0)
         arena->next_tick_ns = util_min(arena->next_tick_ns, arena->muzzy_decay.deadline_ns);
-    size_t n_huge = atomic_load_explicit(&arena->n_huge_cached_pages, memory_order_relaxed);
+    size_t n_huge = atomic_load_explicit(&arena->n_huge_cached_bytes, memory_order_relaxed) >> PAGE_LG;
     size_t n_excess = n_unused > n_dirty_max ? n_unused - n_dirty_max : 0;
     size_t n_huge_excess = util_min(n_excess, n_huge);
     if (n_excess > n_huge_excess || arena->n_muzzy_pages > n_muzzy_max) {
@@ -233,6 +233,7 @@ void arena_purge(struct arena *arena) {
     lock_acquire(&arena->pages_lock);
     for (unsigned i = SIZE_CLASS_N_SMALL; i < SIZE_CLASS_N_BINS; i++)
         arena_large_drain(arena, i);
+    arena_exact_drain(arena);
     arena_pages_purge(arena, 0, 0);
     decay_note_purged(&arena->dirty_decay, 0);
     decay_note_purged(&arena->muzzy_decay, 0);

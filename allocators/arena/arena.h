@@ -34,7 +34,8 @@ struct arena {
     struct lock pages_lock UTIL_ALIGN_LINE;
     uint64_t bucket_bits; /* bit b: buckets[b] is not empty */
     struct list chunks, dirty_chunks;
-    size_t n_chunks, n_active_pages;
+    size_t n_chunks, n_active_pages, n_exact_pages;
+    _Atomic uint64_t exact_remote;
     size_t n_dirty_pages, n_muzzy_pages;
     size_t n_dirty_low; /* least n_dirty_pages plus cached huge pages since the last epoch */
     size_t n_muzzy_low;
@@ -46,8 +47,8 @@ struct arena {
     struct lock huge_lock UTIL_ALIGN_LINE;
     struct list huge_oldest;                     /* cached blocks, oldest first */
     struct list huge_cached[ARENA_N_HUGE_LISTS]; /* the same by class, newest first */
-    size_t n_huge, n_huge_live_bytes;
-    _Atomic size_t n_huge_cached_pages;
+    size_t n_huge, n_huge_bytes;                 /* live and cached */
+    _Atomic size_t n_huge_cached_bytes;          /* changed under huge_lock, read without */
 
     struct lock tcache_lock UTIL_ALIGN_LINE;
     struct list tcaches; /* for the room above */
@@ -84,13 +85,24 @@ size_t arena_fill(struct arena *arena, unsigned class_idx, void **out, size_t n)
  * class. */
 void arena_flush(struct arena *self, unsigned class_idx, void **objects, size_t n);
 
-/** One large object outside the caches, zeroed if *is_zeroed comes back true. align: up to a chunk's pages.
- */
-void *arena_large_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed);
+/* Exact: large objects of as many pages as they need, past the caches; the page map shows none of them to the fast
+ * path of free, and their number of pages stands in the chunk's info. */
+
+/** bytes: at least one, at most a chunk's; align: up to a 32nd of a chunk. *is_zeroed tells if it reads as zero. */
+void *arena_exact_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed);
+
+/** Frees it; if it is not self's, by the owner's remote list. */
+void arena_exact_free(struct arena *self, struct chunk *chunk, void *p);
+
+/** Grows or shrinks it in place. False if that cannot be, or it is not self's. */
+bool arena_exact_resize(struct arena *self, struct chunk *chunk, void *p, size_t bytes);
 
 /** A huge block; bytes are rounded up to pages. NULL: no memory. */
 void *arena_huge_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed);
 void arena_huge_free(struct chunk *huge);
+
+/** A cached block of exactly `bytes`, a page multiple, not zeroed: the fast way. NULL: there is none at hand. */
+void *arena_huge_take(struct arena *arena, size_t bytes);
 
 /** Changes the size of a live huge block: in place, or by moving its pages. Its address then, or NULL. */
 void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move);
@@ -118,6 +130,7 @@ size_t arena_pages_take(struct arena *arena, size_t n, size_t align_pages, size_
 void arena_pages_give(struct arena *arena, struct chunk *chunk, size_t first, size_t n);
 size_t arena_large_fill(struct arena *arena, unsigned class_idx, void **out, size_t n);
 size_t arena_large_flush(struct arena *arena, unsigned class_idx, void **objects, size_t n);
+void arena_exact_drain(struct arena *arena);
 void arena_large_drain(struct arena *arena, unsigned class_idx);
 void arena_pages_purge(struct arena *arena, size_t n_dirty_limit, size_t n_muzzy_limit);
 void arena_huge_purge(struct arena *arena, size_t n_pages_limit);
@@ -125,7 +138,8 @@ void arena_pages_init(struct arena *arena);
 void arena_huge_init(struct arena *arena);
 
 static inline size_t arena_unused_pages(struct arena *arena) {
-    return arena->n_dirty_pages + atomic_load_explicit(&arena->n_huge_cached_pages, memory_order_relaxed);
+    return arena->n_dirty_pages +
+           (atomic_load_explicit(&arena->n_huge_cached_bytes, memory_order_relaxed) >> PAGE_LG);
 }
 
 #endif

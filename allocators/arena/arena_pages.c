@@ -69,6 +69,16 @@ static size_t arena_pages_take_from(struct arena *arena, struct chunk *chunk, si
     return first;
 }
 
+static bool arena_pages_extend(struct arena *arena, struct chunk *chunk, size_t first, size_t n) {
+    size_t n_dirty = chunk->n_dirty_pages, n_muzzy = chunk->n_muzzy_pages;
+    if (!chunk_pages_extend(chunk, first, n))
+        return false;
+    arena->n_dirty_pages -= n_dirty - chunk->n_dirty_pages;
+    arena->n_muzzy_pages -= n_muzzy - chunk->n_muzzy_pages;
+    arena->n_active_pages += n;
+    return true;
+}
+
 /* Smallest bucket all of whose chunks fit, lowest chunk in it: first-best-fit. longest_pages is an upper bound that a
  * failing search makes exact, after which the chunk moves to a lower bucket; so the loop ends. The bucket below may
  * have a chunk that fits, too; its lowest is tried before there is a new chunk. */
@@ -134,17 +144,21 @@ void arena_run_give(void *ctx, struct run *run) {
 }
 
 /* Carves up to n objects of the class from one range; they are stored downwards from end[-1]. How many. */
-static size_t arena_large_carve_some(struct arena *arena, unsigned class_idx, void **end, size_t n) {
+static size_t arena_large_carve(struct arena *arena, unsigned class_idx, void **end, size_t n) {
     struct chunk *chunk;
     bool is_zeroed;
-    size_t n_pages = size_class_bytes(class_idx) >> PAGE_LG, n_got = n;
+    const size_t bytes = size_class_bytes(class_idx), n_pages = bytes >> PAGE_LG;
+    size_t n_got = n;
     size_t first = arena_pages_take(arena, n_pages, 1, &n_got, &chunk, &is_zeroed);
     if (first == 0)
         return 0;
-    for (size_t i = 0; i < n_got; i++, first += n_pages) {
-        chunk_map(chunk)[first] = (uint8_t)class_idx;
-        chunk_info(chunk)[first] = (uint16_t)n_pages;
-        *--end = chunk_page_address(chunk, first);
+    uint8_t *map = chunk_map(chunk) + first;
+    uint16_t *info = chunk_info(chunk) + first;
+    char *at = chunk_page_address(chunk, first);
+    for (void **stop = end - n_got; end != stop; at += bytes, map += n_pages, info += n_pages) {
+        *map = (uint8_t)class_idx;
+        *info = (uint16_t)n_pages;
+        *--end = at;
     }
     return n_got;
 }
@@ -152,10 +166,10 @@ static size_t arena_large_carve_some(struct arena *arena, unsigned class_idx, vo
 size_t arena_large_fill(struct arena *arena, unsigned class_idx, void **out, size_t n) {
     struct arena_large *large = &arena->larges[class_idx - SIZE_CLASS_N_SMALL];
     size_t left = n, n_got;
-    if (atomic_load_explicit(&large->remote, memory_order_relaxed) != 0)
+    if (UTIL_UNLIKELY(atomic_load_explicit(&large->remote, memory_order_relaxed) != 0))
         arena_large_drain(arena, class_idx);
     do {
-        n_got = arena_large_carve_some(arena, class_idx, out + left, left);
+        n_got = arena_large_carve(arena, class_idx, out + left, left);
         left -= n_got;
     } while (left != 0 && n_got != 0);
     if (UTIL_UNLIKELY(left != 0))
@@ -165,59 +179,33 @@ size_t arena_large_fill(struct arena *arena, unsigned class_idx, void **out, siz
     return n - left;
 }
 
-void *arena_large_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed) {
-    unsigned class_idx = size_class_of(bytes);
-    size_t n_pages = size_class_bytes(class_idx) >> PAGE_LG, n_objects = 1;
-    struct chunk *chunk;
-    void *p = NULL;
-    if (!lock_acquire_unless_forking(&arena->pages_lock)) {
-        arena = arena_reserve();
-        if (arena == NULL)
-            return NULL;
-        lock_acquire(&arena->pages_lock);
-    }
-    size_t first =
-        arena_pages_take(arena, n_pages, util_max(align >> PAGE_LG, 1), &n_objects, &chunk, is_zeroed);
-    if (first != 0) {
-        chunk_map(chunk)[first] = (uint8_t)class_idx;
-        chunk_info(chunk)[first] = (uint16_t)n_pages;
-        p = chunk_page_address(chunk, first);
-        arena->larges[class_idx - SIZE_CLASS_N_SMALL].n_taken++;
-    }
-    lock_release(&arena->pages_lock);
-    return p;
-}
-
-/* Takes one large object out of the page map; its first page. Aborts if it is none of the class. */
-static size_t arena_large_unmap(struct chunk *chunk, unsigned class_idx, size_t n_pages, const void *p) {
-    size_t first = chunk_page_of(chunk, p);
-    if (UTIL_UNLIKELY(((uintptr_t)p & (PAGE_BYTES - 1)) != 0))
-        os_die("free of an interior pointer", p);
-    if (UTIL_UNLIKELY(chunk_map(chunk)[first] != class_idx || chunk_info(chunk)[first] != n_pages))
-        os_die("double free of", p);
-    chunk_map(chunk)[first] = CHUNK_MAP_NONE;
-    chunk_info(chunk)[first] = 0;
-    return first;
-}
-
 size_t arena_large_flush(struct arena *arena, unsigned class_idx, void **objects, size_t n) {
     struct arena_large *large = &arena->larges[class_idx - SIZE_CLASS_N_SMALL];
     const size_t bytes = size_class_bytes(class_idx), n_pages = bytes >> PAGE_LG;
     size_t n_foreign = 0;
     for (size_t i = 0; i < n;) {
-        struct chunk *chunk = chunk_of(objects[i]);
-        if (chunk->owner != arena) {
+        char *p = objects[i];
+        struct chunk *chunk = chunk_of(p);
+        if (UTIL_UNLIKELY(chunk->owner != arena)) {
             objects[n_foreign++] = objects[i++];
             continue;
         }
-        size_t first = arena_large_unmap(chunk, class_idx, n_pages, objects[i]), n_range = n_pages;
+        if (UTIL_UNLIKELY(((uintptr_t)p & (PAGE_BYTES - 1)) != 0))
+            os_die("free of an interior pointer", p);
+        const size_t first = chunk_page_of(chunk, p);
+        size_t page = first;
+        uint8_t *map = chunk_map(chunk);
+        uint16_t *info = chunk_info(chunk);
         /* Neighbours in a row, as a program that frees in order gives them, go back together. */
-        while (++i < n && (char *)objects[i] == (char *)objects[i - 1] + bytes &&
-               chunk_of(objects[i]) == chunk) {
-            arena_large_unmap(chunk, class_idx, n_pages, objects[i]);
-            n_range += n_pages;
-        }
-        arena_pages_give(arena, chunk, first, n_range);
+        do {
+            if (UTIL_UNLIKELY(map[page] != class_idx || info[page] != n_pages))
+                os_die("double free of", objects[i]);
+            map[page] = CHUNK_MAP_NONE;
+            info[page] = 0;
+            page += n_pages;
+            p += bytes;
+        } while (++i < n && objects[i] == p && page < chunk_geo.n_pages);
+        arena_pages_give(arena, chunk, first, page - first);
     }
     large->n_put += n - n_foreign;
     large->n_flushes++;
@@ -231,6 +219,83 @@ void arena_large_drain(struct arena *arena, unsigned class_idx) {
         next = bin_remote_next(p);
         arena_large_flush(arena, class_idx, &p, 1);
     }
+}
+
+static void arena_exact_put(struct arena *arena, void *p) {
+    struct chunk *chunk = chunk_of(p);
+    size_t first = chunk_page_of(chunk, p), n_pages = chunk_info(chunk)[first];
+    if (((uintptr_t)p & (PAGE_BYTES - 1)) != 0 || n_pages == 0)
+        os_die("double or wild free of", p);
+    chunk_info(chunk)[first] = 0;
+    arena->n_exact_pages -= n_pages;
+    arena_pages_give(arena, chunk, first, n_pages);
+}
+
+void arena_exact_drain(struct arena *arena) {
+    void *next;
+    for (void *p = bin_remote_take(&arena->exact_remote); p != NULL; p = next) {
+        next = bin_remote_next(p);
+        arena_exact_put(arena, p);
+    }
+}
+
+void *arena_exact_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed) {
+    struct chunk *chunk;
+    void *p = NULL;
+    size_t n_pages = util_align_up(bytes, PAGE_BYTES) >> PAGE_LG, n_objects = 1;
+    if (!lock_acquire_unless_forking(&arena->pages_lock)) {
+        arena = arena_reserve();
+        if (arena == NULL)
+            return NULL;
+        lock_acquire(&arena->pages_lock);
+    }
+    if (atomic_load_explicit(&arena->exact_remote, memory_order_relaxed) != 0)
+        arena_exact_drain(arena);
+    size_t first =
+        arena_pages_take(arena, n_pages, util_max(align >> PAGE_LG, 1), &n_objects, &chunk, is_zeroed);
+    if (first != 0) {
+        chunk_info(chunk)[first] = (uint16_t)n_pages;
+        arena->n_exact_pages += n_pages;
+        p = chunk_page_address(chunk, first);
+    }
+    lock_release(&arena->pages_lock);
+    return p;
+}
+
+void arena_exact_free(struct arena *self, struct chunk *chunk, void *p) {
+    struct arena *owner = chunk->owner;
+    if (owner == self && lock_acquire_unless_forking(&owner->pages_lock)) {
+        arena_exact_put(owner, p);
+        lock_release(&owner->pages_lock);
+        return;
+    }
+    bin_remote_push(&owner->exact_remote, &p, 1);
+    if (lock_try(&owner->pages_lock)) {
+        arena_exact_drain(owner);
+        lock_release(&owner->pages_lock);
+    }
+}
+
+bool arena_exact_resize(struct arena *self, struct chunk *chunk, void *p, size_t bytes) {
+    struct arena *owner = chunk->owner;
+    size_t first = chunk_page_of(chunk, p), n_old = chunk_info(chunk)[first];
+    size_t n_new = util_align_up(bytes, PAGE_BYTES) >> PAGE_LG;
+    if (n_new == n_old)
+        return true;
+    if (owner != self || !lock_acquire_unless_forking(&owner->pages_lock))
+        return false;
+    bool is_done = n_new < n_old;
+    if (is_done) {
+        arena_pages_give(owner, chunk, first + n_new, n_old - n_new);
+    } else if (arena_pages_extend(owner, chunk, first + n_old, n_new - n_old)) {
+        is_done = true;
+    }
+    if (is_done) {
+        chunk_info(chunk)[first] = (uint16_t)n_new;
+        owner->n_exact_pages += n_new - n_old;
+    }
+    lock_release(&owner->pages_lock);
+    return is_done;
 }
 
 /* Takes the chunk out of everything and destroys it without the lock. False: it is still there, but clean or
@@ -257,43 +322,25 @@ static bool arena_chunk_drop(struct arena *arena, struct chunk *chunk) {
     return false;
 }
 
-/* Purges one range of free pages that are set in `bits` (dirty or muzzy). The pages count as taken while the
- * lock is released. False if there is none, or the system refuses. */
-static bool arena_range_purge(struct arena *arena, struct chunk *chunk, uint64_t *bits, bool is_lazy) {
-    size_t first = bitmap_next_one(bits, chunk_geo.n_pages, 0);
-    if (first == chunk_geo.n_pages)
+/* Purges one range of free pages, dirty ones or else muzzy ones, without the lock. False if there is none, or the
+ * system refuses. */
+static bool arena_range_purge(struct arena *arena, struct chunk *chunk, bool is_dirty, bool is_lazy) {
+    size_t n, first = chunk_pages_detach(chunk, is_dirty, &n);
+    if (first == 0)
         return false;
-    size_t n = bitmap_next_zero(bits, chunk_geo.n_pages, first) - first;
-    bool is_dirty = bits == chunk_dirty_bits(chunk);
-    bitmap_clear_range(chunk_free_bits(chunk), first, n);
-    bitmap_clear_range(bits, first, n);
-    chunk->n_free_pages -= (uint32_t)n;
-    *(is_dirty ? &chunk->n_dirty_pages : &chunk->n_muzzy_pages) -= (uint32_t)n;
     *(is_dirty ? &arena->n_dirty_pages : &arena->n_muzzy_pages) -= n;
     lock_release(&arena->pages_lock);
     void *at = chunk_page_address(chunk, first);
     int err = is_lazy ? os_purge_lazily(at, n << PAGE_LG) : os_purge(at, n << PAGE_LG);
     lock_acquire(&arena->pages_lock);
     arena->n_purge_calls++;
-    if (err != 0) {
-        arena->n_active_pages += n;
-        arena_pages_give(arena, chunk, first, n);
-        return false;
-    }
-    size_t n_range;
-    bitmap_set_range(chunk_free_bits(chunk), first, n);
-    chunk->lowest_page = (uint32_t)util_min(chunk->lowest_page, first);
-    chunk->n_free_pages += (uint32_t)n;
-    if (is_lazy) {
-        bitmap_set_range(chunk_muzzy_bits(chunk), first, n);
-        chunk->n_muzzy_pages += (uint32_t)n;
-        arena->n_muzzy_pages += n;
-    }
-    bitmap_range_around(chunk_free_bits(chunk), chunk_geo.n_pages, first, &n_range);
-    chunk->longest_pages = (uint32_t)util_max(chunk->longest_pages, n_range);
+    enum chunk_page_state state = err != 0 ? CHUNK_DIRTY : is_lazy ? CHUNK_MUZZY : CHUNK_CLEAN;
+    chunk_pages_attach(chunk, first, n, state);
+    arena->n_dirty_pages += state == CHUNK_DIRTY ? n : 0;
+    arena->n_muzzy_pages += state == CHUNK_MUZZY ? n : 0;
+    arena->n_purged_pages += err == 0 ? n : 0;
     arena_bucket_update(arena, chunk);
-    arena->n_purged_pages += n;
-    return true;
+    return err == 0;
 }
 
 void arena_pages_purge(struct arena *arena, size_t n_dirty_limit, size_t n_muzzy_limit) {
@@ -306,7 +353,7 @@ void arena_pages_purge(struct arena *arena, size_t n_dirty_limit, size_t n_muzzy
                 break;
         } else if (chunk->n_dirty_pages == 0) {
             list_remove(&chunk->dirty_link);
-        } else if (!arena_range_purge(arena, chunk, chunk_dirty_bits(chunk), is_lazy)) {
+        } else if (!arena_range_purge(arena, chunk, true, is_lazy)) {
             break;
         }
     }
@@ -315,7 +362,7 @@ void arena_pages_purge(struct arena *arena, size_t n_dirty_limit, size_t n_muzzy
         struct chunk *chunk = LIST_ENTRY(at, struct chunk, all_link);
         if (chunk->n_muzzy_pages == 0)
             at = at->next;
-        else if (!arena_range_purge(arena, chunk, chunk_muzzy_bits(chunk), false))
+        else if (!arena_range_purge(arena, chunk, false, false))
             break;
     }
 }

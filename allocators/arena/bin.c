@@ -7,35 +7,6 @@ void bin_init(struct bin *bin, unsigned class_idx) {
     bin->class_idx = class_idx;
 }
 
-/* Makes `run` the current one; the old one, if any, waits or is forgotten. */
-static void bin_install(struct bin *bin, struct run *run) {
-    struct run *old = bin->current;
-    if (old != NULL && old->n_free != 0) {
-        old->state = RUN_WAITING;
-        heap_insert(&bin->waiting, &old->by_address);
-    } else if (old != NULL) {
-        old->state = RUN_FULL;
-    }
-    run->state = RUN_CURRENT;
-    bin->current = run;
-}
-
-/* The current run is full: the lowest waiting one, else the spare, else a new one takes its place. */
-static bool bin_next_run(struct bin *bin, const struct bin_supply *supply) {
-    struct heap_node *node = heap_pop(&bin->waiting);
-    struct run *run = node != NULL ? (struct run *)(void *)node : bin->spare;
-    if (node == NULL && run != NULL)
-        bin->spare = NULL;
-    if (run == NULL) {
-        run = supply->take(supply->ctx, bin->class_idx);
-        if (run == NULL)
-            return false;
-        bin->n_runs++;
-    }
-    bin_install(bin, run);
-    return true;
-}
-
 static void bin_release(struct bin *bin, const struct bin_supply *supply, struct run *run) {
     bin->n_runs--;
     supply->give(supply->ctx, run);
@@ -54,6 +25,39 @@ static void bin_retire(struct bin *bin, const struct bin_supply *supply, struct 
         bin_release(bin, supply, other);
 }
 
+/* Makes `run` the current one; the old one, if any, is kept as what it now is. */
+static void bin_install(struct bin *bin, const struct bin_supply *supply, struct run *run) {
+    struct run *old = bin->current;
+    run->state = RUN_CURRENT;
+    bin->current = run;
+    if (old == NULL)
+        return;
+    if (old->n_free == 0) {
+        old->state = RUN_FULL;
+    } else if (run_is_empty(old)) {
+        bin_retire(bin, supply, old);
+    } else {
+        old->state = RUN_WAITING;
+        heap_insert(&bin->waiting, &old->by_address);
+    }
+}
+
+/* The current run is full: the lowest waiting one, else the spare, else a new one takes its place. */
+static bool bin_next_run(struct bin *bin, const struct bin_supply *supply) {
+    struct heap_node *node = heap_pop(&bin->waiting);
+    struct run *run = node != NULL ? (struct run *)(void *)node : bin->spare;
+    if (node == NULL && run != NULL)
+        bin->spare = NULL;
+    if (run == NULL) {
+        run = supply->take(supply->ctx, bin->class_idx);
+        if (run == NULL)
+            return false;
+        bin->n_runs++;
+    }
+    bin_install(bin, supply, run);
+    return true;
+}
+
 /* Regions of the run were freed, n_free having been n_before. */
 static void bin_settle(struct bin *bin, const struct bin_supply *supply, struct run *run, unsigned n_before) {
     if (run->state == RUN_CURRENT)
@@ -67,7 +71,7 @@ static void bin_settle(struct bin *bin, const struct bin_supply *supply, struct 
     if (n_before != 0)
         return;
     if (bin->current != NULL && run_base(run) < run_base(bin->current)) {
-        bin_install(bin, run);
+        bin_install(bin, supply, run);
     } else {
         run->state = RUN_WAITING;
         heap_insert(&bin->waiting, &run->by_address);

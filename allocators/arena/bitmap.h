@@ -60,6 +60,15 @@ static inline size_t bitmap_take_range(uint64_t *words, size_t first, size_t n) 
     return count;
 }
 
+/** True if [first, first + n) are all ones. */
+static inline bool bitmap_is_all_ones(const uint64_t *words, size_t first, size_t n) {
+    size_t end = first + n;
+    for (size_t w = first / 64; w * 64 < end; w++)
+        if ((~words[w] & bitmap_mask_of(w, first, end)) != 0)
+            return false;
+    return true;
+}
+
 /** First one at or after from, or n_bits. */
 size_t bitmap_next_one(const uint64_t *words, size_t n_bits, size_t from);
 

@@ -10,16 +10,7 @@ struct chunk_geometry chunk_geo;
 size_t chunk_bytes;
 _Atomic uintptr_t chunk_dir[CHUNK_DIR_ENTRIES];
 
-/* The registry: one bit for each 256 KiB of the 47-bit user address space, in two levels. */
-#define REGISTRY_LEAF_LG 33
-#define REGISTRY_N_LEAVES ((size_t)1 << (47 - REGISTRY_LEAF_LG))
-#define REGISTRY_LEAF_WORDS (((size_t)1 << (REGISTRY_LEAF_LG - CHUNK_LG_MIN)) / 64)
-
-struct registry_leaf {
-    _Atomic uint64_t words[REGISTRY_LEAF_WORDS];
-};
-
-static _Atomic(struct registry_leaf *) registry[REGISTRY_N_LEAVES];
+_Atomic(struct chunk_leaf *) chunk_registry[CHUNK_N_LEAVES];
 
 /* Purged chunks by address. A chunk here is registered nowhere and, unless the purge failed, all zero. */
 #define STORE_MAX 16
@@ -68,14 +59,14 @@ void chunk_init(unsigned lg_chunk, const size_t slot_bytes[CHUNK_N_POOLS],
     chunk_bytes = (size_t)1 << lg_chunk;
 }
 
-static struct registry_leaf *chunk_leaf(uintptr_t base, bool may_create) {
+static struct chunk_leaf *chunk_leaf(uintptr_t base, bool may_create) {
     if (base >> 47 != 0)
         return NULL;
-    _Atomic(struct registry_leaf *) *where = &registry[base >> REGISTRY_LEAF_LG];
-    struct registry_leaf *leaf = atomic_load_explicit(where, memory_order_acquire);
+    _Atomic(struct chunk_leaf *) *where = &chunk_registry[base >> CHUNK_LEAF_LG];
+    struct chunk_leaf *leaf = atomic_load_explicit(where, memory_order_acquire);
     if (leaf != NULL || !may_create)
         return leaf;
-    struct registry_leaf *fresh = base_alloc(sizeof *fresh);
+    struct chunk_leaf *fresh = base_alloc(sizeof *fresh);
     if (fresh != NULL && atomic_compare_exchange_strong_explicit(where, &leaf, fresh, memory_order_acq_rel,
                                                                  memory_order_acquire))
         return fresh;
@@ -83,7 +74,7 @@ static struct registry_leaf *chunk_leaf(uintptr_t base, bool may_create) {
 }
 
 static size_t chunk_leaf_bit(uintptr_t base) {
-    return (base >> CHUNK_LG_MIN) & (REGISTRY_LEAF_WORDS * 64 - 1);
+    return (base >> CHUNK_LG_MIN) % CHUNK_LEAF_BITS;
 }
 
 static _Atomic uintptr_t *chunk_dir_entry(uintptr_t base) {
@@ -91,7 +82,7 @@ static _Atomic uintptr_t *chunk_dir_entry(uintptr_t base) {
 }
 
 bool chunk_register(uintptr_t base) {
-    struct registry_leaf *leaf = chunk_leaf(base, true);
+    struct chunk_leaf *leaf = chunk_leaf(base, true);
     if (leaf == NULL)
         return false;
     size_t bit = chunk_leaf_bit(base);
@@ -100,20 +91,12 @@ bool chunk_register(uintptr_t base) {
 }
 
 void chunk_unregister(uintptr_t base) {
-    struct registry_leaf *leaf = chunk_leaf(base, false);
+    struct chunk_leaf *leaf = chunk_leaf(base, false);
     size_t bit = chunk_leaf_bit(base);
     atomic_fetch_and_explicit(&leaf->words[bit / 64], ~((uint64_t)1 << (bit % 64)), memory_order_release);
     uintptr_t map = (uintptr_t)chunk_map(chunk_at_base(base));
     atomic_compare_exchange_strong_explicit(chunk_dir_entry(base), &map, (uintptr_t)1 << 63,
                                             memory_order_relaxed, memory_order_relaxed);
-}
-
-bool chunk_is_registered(uintptr_t base) {
-    struct registry_leaf *leaf = chunk_leaf(base, false);
-    if (leaf == NULL)
-        return false;
-    size_t bit = chunk_leaf_bit(base);
-    return (atomic_load_explicit(&leaf->words[bit / 64], memory_order_acquire) >> (bit % 64)) & 1;
 }
 
 void chunk_dir_enter(struct chunk *chunk) {
@@ -227,47 +210,93 @@ bool chunk_destroy(struct chunk *chunk) {
     return false;
 }
 
+/* Accounts for free pages that are being taken: from now on they are dirty. In the steady state they are dirty already,
+ * and there is nothing to do but count. True if all of them read as zero. */
+static bool chunk_pages_touch(struct chunk *chunk, size_t first, size_t n) {
+    bool is_zeroed = false;
+    if (UTIL_LIKELY(bitmap_is_all_ones(chunk_dirty_bits(chunk), first, n))) {
+        chunk->n_dirty_pages -= (uint32_t)n;
+    } else {
+        size_t n_dirty = bitmap_take_range(chunk_dirty_bits(chunk), first, n);
+        size_t n_muzzy = bitmap_take_range(chunk_muzzy_bits(chunk), first, n);
+        bitmap_set_range(chunk_dirty_bits(chunk), first, n);
+        chunk->n_dirty_pages -= (uint32_t)n_dirty;
+        chunk->n_muzzy_pages -= (uint32_t)n_muzzy;
+        is_zeroed = n_dirty + n_muzzy == 0;
+    }
+    bitmap_clear_range(chunk_free_bits(chunk), first, n);
+    chunk->n_free_pages -= (uint32_t)n;
+    return is_zeroed;
+}
+
 size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, size_t *n_objects,
                         bool *is_zeroed) {
     size_t longest, n_range;
     size_t first = bitmap_find_range(chunk_free_bits(chunk), chunk_geo.n_pages, chunk->lowest_page, n,
                                      align_pages, &n_range, &longest);
-    if (first == chunk_geo.n_pages) {
+    if (UTIL_UNLIKELY(first == chunk_geo.n_pages)) {
         chunk->longest_pages = (uint32_t)longest;
         return 0;
     }
-    size_t most = n * *n_objects;
-    *n_objects = 1;
-    while (n * (*n_objects + 1) <= util_min(n_range, most))
-        ++*n_objects;
-    n *= *n_objects;
-    bitmap_clear_range(chunk_free_bits(chunk), first, n);
-    chunk->n_free_pages -= (uint32_t)n;
+    if (*n_objects > 1) {
+        *n_objects = util_min(*n_objects, n_range / n);
+        n *= *n_objects;
+    }
+    *is_zeroed = chunk_pages_touch(chunk, first, n);
     if (first == chunk->lowest_page)
         chunk->lowest_page += (uint32_t)n;
-    *is_zeroed = true;
-    if (chunk->n_dirty_pages != 0) {
-        size_t n_dirty = bitmap_take_range(chunk_dirty_bits(chunk), first, n);
-        chunk->n_dirty_pages -= (uint32_t)n_dirty;
-        *is_zeroed = n_dirty == 0;
-    }
-    if (chunk->n_muzzy_pages != 0) {
-        size_t n_muzzy = bitmap_take_range(chunk_muzzy_bits(chunk), first, n);
-        chunk->n_muzzy_pages -= (uint32_t)n_muzzy;
-        *is_zeroed = *is_zeroed && n_muzzy == 0;
-    }
     return first;
 }
 
+bool chunk_pages_extend(struct chunk *chunk, size_t first, size_t n) {
+    if (first + n > chunk_geo.n_pages ||
+        bitmap_next_zero(chunk_free_bits(chunk), chunk_geo.n_pages, first) < first + n)
+        return false;
+    chunk_pages_touch(chunk, first, n);
+    return true;
+}
+
 void chunk_pages_give(struct chunk *chunk, size_t first, size_t n) {
+    chunk->n_dirty_pages += (uint32_t)n;
+    chunk_pages_set_free(chunk, first, n);
+}
+
+void chunk_pages_set_free(struct chunk *chunk, size_t first, size_t n) {
     size_t n_range;
     bitmap_set_range(chunk_free_bits(chunk), first, n);
-    bitmap_set_range(chunk_dirty_bits(chunk), first, n);
     chunk->n_free_pages += (uint32_t)n;
-    chunk->n_dirty_pages += (uint32_t)n;
     chunk->lowest_page = (uint32_t)util_min(chunk->lowest_page, first);
     bitmap_range_around(chunk_free_bits(chunk), chunk_geo.n_pages, first, &n_range);
     chunk->longest_pages = (uint32_t)util_max(chunk->longest_pages, n_range);
+}
+
+size_t chunk_pages_detach(struct chunk *chunk, bool is_dirty, size_t *n) {
+    const uint64_t *free_bits = chunk_free_bits(chunk);
+    uint64_t *bits = is_dirty ? chunk_dirty_bits(chunk) : chunk_muzzy_bits(chunk);
+    size_t first = 0, end = chunk_geo.n_pages;
+    while ((first = bitmap_next_one(bits, chunk_geo.n_pages, first)) < end && !bitmap_has(free_bits, first))
+        first++;
+    if (first == end)
+        return 0;
+    for (end = first + 1; end < chunk_geo.n_pages && bitmap_has(bits, end) && bitmap_has(free_bits, end);)
+        end++;
+    *n = end - first;
+    bitmap_clear_range(bits, first, *n);
+    bitmap_clear_range(chunk_free_bits(chunk), first, *n);
+    chunk->n_free_pages -= (uint32_t)*n;
+    *(is_dirty ? &chunk->n_dirty_pages : &chunk->n_muzzy_pages) -= (uint32_t)*n;
+    return first;
+}
+
+void chunk_pages_attach(struct chunk *chunk, size_t first, size_t n, enum chunk_page_state state) {
+    if (state == CHUNK_DIRTY) {
+        bitmap_set_range(chunk_dirty_bits(chunk), first, n);
+        chunk->n_dirty_pages += (uint32_t)n;
+    } else if (state == CHUNK_MUZZY) {
+        bitmap_set_range(chunk_muzzy_bits(chunk), first, n);
+        chunk->n_muzzy_pages += (uint32_t)n;
+    }
+    chunk_pages_set_free(chunk, first, n);
 }
 
 unsigned chunk_slot_take(struct chunk *chunk, unsigned pool) {

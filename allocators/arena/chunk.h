@@ -81,6 +81,28 @@ extern _Atomic uintptr_t chunk_dir[CHUNK_DIR_ENTRIES];
 void chunk_init(unsigned lg_chunk, const size_t slot_bytes[CHUNK_N_POOLS],
                 const unsigned min_pages[CHUNK_N_POOLS]);
 
+/* The registry: one bit for each 256 KiB of the 47-bit user address space, in two levels. */
+#define CHUNK_LEAF_LG 33
+#define CHUNK_N_LEAVES ((size_t)1 << (47 - CHUNK_LEAF_LG))
+#define CHUNK_LEAF_BITS ((size_t)1 << (CHUNK_LEAF_LG - CHUNK_LG_MIN))
+
+struct chunk_leaf {
+    _Atomic uint64_t words[CHUNK_LEAF_BITS / 64];
+};
+
+extern _Atomic(struct chunk_leaf *) chunk_registry[CHUNK_N_LEAVES];
+
+/** True if base is that of a chunk of ours, arena's or huge. Never touches the memory at base. */
+static inline bool chunk_is_registered(uintptr_t base) {
+    if (base >> 47 != 0)
+        return false;
+    struct chunk_leaf *leaf =
+        atomic_load_explicit(&chunk_registry[base >> CHUNK_LEAF_LG], memory_order_acquire);
+    size_t bit = (base >> CHUNK_LG_MIN) % CHUNK_LEAF_BITS;
+    return leaf != NULL &&
+           (atomic_load_explicit(&leaf->words[bit / 64], memory_order_acquire) >> (bit % 64) & 1) != 0;
+}
+
 /** Base of the chunk that p lies in. p - 1, so that a huge block aligned to chunks, which starts where a
  * chunk would, is found in the chunk before it, where its header is. */
 static inline uintptr_t chunk_base_of(const void *p) {
@@ -113,10 +135,12 @@ static inline uint64_t *chunk_free_bits(struct chunk *chunk) {
     return (uint64_t *)(void *)((char *)chunk + chunk_geo.free_offset);
 }
 
+/* 1 = written since it was last purged. Pages in use are always dirty; n_dirty_pages counts the free ones only. */
 static inline uint64_t *chunk_dirty_bits(struct chunk *chunk) {
     return (uint64_t *)(void *)((char *)chunk + chunk_geo.dirty_offset);
 }
 
+/* 1 = free, and purged lazily: the kernel may take it, its content is undefined. */
 static inline uint64_t *chunk_muzzy_bits(struct chunk *chunk) {
     return (uint64_t *)(void *)((char *)chunk + chunk_geo.muzzy_offset);
 }
@@ -154,9 +178,6 @@ size_t chunk_store_bytes(void);
 bool chunk_register(uintptr_t base);
 void chunk_unregister(uintptr_t base);
 
-/** True if base is that of a chunk of ours, arena's or huge. Never touches the memory at base. */
-bool chunk_is_registered(uintptr_t base);
-
 /** Puts a registered chunk of runs into the directory. */
 void chunk_dir_enter(struct chunk *chunk);
 
@@ -170,8 +191,22 @@ void chunk_set_hint(uintptr_t base, size_t bytes);
 size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, size_t *n_objects,
                         bool *is_zeroed);
 
+/** Takes exactly the n pages from first on, if all are free. */
+bool chunk_pages_extend(struct chunk *chunk, size_t first, size_t n);
+
 /** Gives n pages back, dirty. */
 void chunk_pages_give(struct chunk *chunk, size_t first, size_t n);
+
+/* For purging: a range of free pages is detached, so that nobody takes it while the lock is released, and attached
+ * again in the state that it has then. */
+enum chunk_page_state { CHUNK_CLEAN, CHUNK_DIRTY, CHUNK_MUZZY };
+
+/** Detaches the lowest range of free pages that are dirty (or else muzzy): first page and *n; 0 if there is none. */
+size_t chunk_pages_detach(struct chunk *chunk, bool is_dirty, size_t *n);
+void chunk_pages_attach(struct chunk *chunk, size_t first, size_t n, enum chunk_page_state state);
+
+/* Marks pages free, whatever their state, and keeps longest_pages an upper bound. */
+void chunk_pages_set_free(struct chunk *chunk, size_t first, size_t n);
 
 /** Lowest free slot of a pool. There is one, for the pools are sized for the smallest runs. */
 unsigned chunk_slot_take(struct chunk *chunk, unsigned pool);

@@ -42,13 +42,14 @@ void stats_read_arena(unsigned idx, struct stats *out) {
     }
     out->tcache_bytes = tcache_cached_bytes(arena, &out->n_threads);
     lock_acquire(&arena->huge_lock);
-    out->huge_bytes = arena->n_huge_live_bytes;
     size_t n_huge = arena->n_huge;
-    size_t n_huge_cached = atomic_load_explicit(&arena->n_huge_cached_pages, memory_order_relaxed);
+    size_t n_cached_bytes = atomic_load_explicit(&arena->n_huge_cached_bytes, memory_order_relaxed);
+    out->huge_bytes = arena->n_huge_bytes - n_cached_bytes;
     lock_release(&arena->huge_lock);
     lock_acquire(&arena->pages_lock);
     out->active_bytes = (arena->n_active_pages << PAGE_LG) + out->huge_bytes;
-    out->dirty_pages = arena->n_dirty_pages + n_huge_cached;
+    out->large_bytes += arena->n_exact_pages << PAGE_LG;
+    out->dirty_pages = arena->n_dirty_pages + (n_cached_bytes >> PAGE_LG);
     out->muzzy_pages = arena->n_muzzy_pages;
     out->n_chunks = arena->n_chunks;
     out->n_purge_passes = arena->n_purge_passes;
@@ -56,7 +57,7 @@ void stats_read_arena(unsigned idx, struct stats *out) {
     out->n_purged_pages = arena->n_purged_pages;
     lock_release(&arena->pages_lock);
     out->metadata_bytes = (out->n_chunks * chunk_geo.n_header_pages + n_huge) << PAGE_LG;
-    out->mapped_bytes = out->n_chunks * chunk_bytes + out->huge_bytes + ((n_huge + n_huge_cached) << PAGE_LG);
+    out->mapped_bytes = out->n_chunks * chunk_bytes + out->huge_bytes + n_cached_bytes + (n_huge << PAGE_LG);
     size_t gross = out->small_bytes + out->large_bytes;
     out->allocated_bytes = gross - util_min(gross, out->tcache_bytes) + out->huge_bytes;
     out->allocated_bytes = util_min(out->allocated_bytes, out->active_bytes);

@@ -12,6 +12,10 @@
 #define TCACHE_MAX_LG 11u
 #define TCACHE_START_BYTES ((size_t)8 << 10) /* a bin may hold at first */
 
+/* Capacity up to which a bin grows that runs dry but never full. */
+#define TCACHE_ALLOC_ONLY_MAX 64u
+#define TCACHE_ALLOC_ONLY_BYTES ((size_t)64 << 10)
+
 struct tcache_cold_bin {
     void **base; /* first object; base[-1] is NULL. NULL itself: no array yet */
     void *marked;
@@ -194,10 +198,15 @@ void *tcache_alloc_slow(unsigned class_idx) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     tcache_unmark(cb);
     if (tcache_tls.tops[class_idx] == cb->base) {
-        if (cb->has_flushed)
+        /* Programs that only allocate get larger fills, too, but not the room of those that also free. */
+        bool is_short = cb->has_filled && cb->capacity < TCACHE_ALLOC_ONLY_MAX &&
+                        cb->capacity * size_class_bytes(class_idx) < TCACHE_ALLOC_ONLY_BYTES;
+        if (cb->has_flushed || is_short)
             tcache_bin_grow(class_idx);
         cb->has_filled = true;
         size_t most = util_max(cb->capacity / conf.tcache_fill_div, 1);
+        if (class_idx >= SIZE_CLASS_N_SMALL)
+            most = util_max(cb->capacity * 3u / 4, 1); /* few and costly: fewer, larger batches */
         size_t n = arena_fill(tcache_tls.arena, class_idx, cb->base, util_min(cb->n_fill, most));
         if (n == 0)
             return NULL;
@@ -206,6 +215,11 @@ void *tcache_alloc_slow(unsigned class_idx) {
         tcache_tls.tops[class_idx] = cb->base + n;
     }
     return *--tcache_tls.tops[class_idx];
+}
+
+/* The oldest half; of the large classes, of which a cache holds few, three quarters. */
+static size_t tcache_flush_count(unsigned class_idx, size_t capacity) {
+    return class_idx < SIZE_CLASS_N_SMALL ? (capacity + 1) / 2 : (capacity * 3 + 3) / 4;
 }
 
 void tcache_free_slow(unsigned class_idx, void *p) {
@@ -221,7 +235,7 @@ void tcache_free_slow(unsigned class_idx, void *p) {
         if (cb->has_filled)
             tcache_bin_grow(class_idx);
         if (tls->tops[class_idx] == tls->limits[class_idx])
-            tcache_bin_flush(class_idx, (cb->capacity + 1u) / 2);
+            tcache_bin_flush(class_idx, tcache_flush_count(class_idx, cb->capacity));
         cb->has_flushed = true;
     }
     *tls->tops[class_idx]++ = p;
@@ -274,15 +288,6 @@ void tcache_settle(void) {
     tls->budget = -1;
     if (tls->state == TCACHE_UNUSED)
         tcache_attach();
-}
-
-void tcache_charge_uncached(size_t bytes) {
-    struct tcache_tls *tls = &tcache_tls;
-    size_t charged = util_min(bytes, (size_t)64 << 10);
-    tls->n_direct_bytes += bytes - charged;
-    tls->budget -= (int64_t)charged;
-    if (UTIL_UNLIKELY(tls->budget < 0))
-        tcache_settle();
 }
 
 void tcache_fork_child(void) {

@@ -83,7 +83,14 @@ void tcache_attach(void);
 void tcache_settle(void);
 
 /** Accounts for a block that no cache serves. It counts for ageing as 64 KiB at most: its cost is not in the bytes. */
-void tcache_charge_uncached(size_t bytes);
+static inline void tcache_charge_uncached(size_t bytes) {
+    struct tcache_tls *tls = &tcache_tls;
+    size_t charged = util_min(bytes, (size_t)64 << 10);
+    tls->n_direct_bytes += bytes - charged;
+    tls->budget -= (int64_t)charged;
+    if (UTIL_UNLIKELY(tls->budget < 0))
+        tcache_settle();
+}
 
 /** Forgets the caches of threads that do not exist in a forked child. */
 void tcache_fork_child(void);

@@ -206,9 +206,19 @@ void bin_trim(struct bin *bin, const struct bin_supply *supply) {
     }
 }
 
-size_t bin_remote_push(_Atomic uint64_t *remote, void **blocks, size_t n) {
+/* Links the blocks in order. A block that is there twice has been linked twice, so that its first link, or that of a
+ * later pair, is not the one that was written: the last block links to NULL, so no cycle can hide it. */
+static void bin_remote_chain(void **blocks, size_t n) {
     for (size_t i = 0; i + 1 < n; i++)
         *(void **)blocks[i] = blocks[i + 1];
+    *(void **)blocks[n - 1] = NULL;
+    for (size_t i = 0; i + 1 < n; i++)
+        if (UTIL_UNLIKELY(*(void **)blocks[i] != blocks[i + 1]))
+            os_die("double free of", blocks[i]);
+}
+
+size_t bin_remote_push(_Atomic uint64_t *remote, void **blocks, size_t n) {
+    bin_remote_chain(blocks, n);
     uint64_t old = atomic_load_explicit(remote, memory_order_relaxed), fresh;
     size_t count;
     do {

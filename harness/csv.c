@@ -118,6 +118,17 @@ static char field_take(char **at, const char *end, char **field) {
     return 0;
 }
 
+ssize_t csv_split_line(char *line, char **fields, size_t n_max) {
+    char *at = line, *end = line + strlen(line), *field;
+    for (size_t n = 0;; n++) {
+        char separator = field_take(&at, end, n < n_max ? &fields[n] : &field);
+        if (separator == 0)
+            return -EBADMSG;
+        if (separator == '\n')
+            return (ssize_t)n + 1;
+    }
+}
+
 static int fields_append(struct csv_table *table, size_t *n, char *field) {
     if ((*n & (*n - 1)) == 0) { /* grows at powers of two */
         char **grown = realloc(table->fields, (*n == 0 ? 1 : 2 * *n) * sizeof *grown);

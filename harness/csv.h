@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "harness/problem.h"
 
@@ -28,6 +29,10 @@ int csv_open(struct csv_file *file, const char *path, struct problem *p);
 int csv_append(struct csv_file *file, const char *row, size_t n, struct problem *p);
 /* 0 or -errno with the reason. */
 int csv_close(struct csv_file *file, struct problem *p);
+
+/* Cuts one line, in place. The number of fields, of which fields[] gets the first n_max. -EBADMSG when the line,
+ * or a quoted field in it, does not end. */
+ssize_t csv_split_line(char *line, char **fields, size_t n_max);
 
 /* A file read back: row 0 is the header. Fields are NUL-terminated and live as long as the table. */
 struct csv_table {

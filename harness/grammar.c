@@ -133,49 +133,67 @@ static int resolve_library(struct allocator_choice *choice, const char *path, st
     return err;
 }
 
-static int take_config(struct allocator_choice *choice, char *item, struct problem *p) {
+/* Cuts [CONFIG] off the item. */
+static int cut_config(char *item, const char **config, struct problem *p) {
     char *open = strchr(item, '[');
+    *config = "";
     if (open == NULL)
         return 0;
     size_t n = strlen(open);
     if (n < 3 || open[n - 1] != ']')
         return problem_set(p, EINVAL, "'%s': write the configuration as NAME[VAR=VALUE;VAR2=VALUE]", item);
     open[n - 1] = '\0';
-    if (n - 2 >= sizeof choice->config)
-        return problem_set(p, EINVAL, "the configuration '%s' is longer than %zu bytes", open + 1,
-                           sizeof choice->config - 1);
-    memcpy(choice->config, open + 1, n - 1);
     *open = '\0';
-    if (grammar_each_assignment(choice->config, check_assignment, NULL) != 0)
-        return problem_set(p, EINVAL, "the configuration [%s] is not VAR=VALUE;VAR2=VALUE", choice->config);
-    if (grammar_each_assignment(choice->config, check_not_loader, NULL) != 0)
-        return problem_set(p, EINVAL, "[%s]: variables of the loader are set by --load and NAME=PATH.so",
-                           choice->config);
+    *config = open + 1;
     return 0;
 }
 
-static int parse_allocator_item(char *item, struct allocator_choice *choice, struct problem *p) {
+static int take_config(struct allocator_choice *choice, const char *config, struct problem *p) {
+    size_t n = strlen(config);
+    if (n >= sizeof choice->config)
+        return problem_set(p, EINVAL, "the configuration '%s' is longer than %zu bytes", config,
+                           sizeof choice->config - 1);
+    memcpy(choice->config, config, n + 1);
+    if (grammar_each_assignment(config, check_assignment, NULL) != 0)
+        return problem_set(p, EINVAL, "the configuration [%s] is not VAR=VALUE;VAR2=VALUE", config);
+    if (grammar_each_assignment(config, check_not_loader, NULL) != 0)
+        return problem_set(p, EINVAL, "[%s]: variables of the loader are set by --load and NAME=PATH.so",
+                           config);
+    return 0;
+}
+
+/* path NULL: the candidates of the row. */
+static int choice_make(struct allocator_choice *choice, const char *name, const char *path,
+                       const char *config, struct problem *p) {
     *choice = (struct allocator_choice){.is_named = true};
-    int err = take_config(choice, item, p);
+    int err = take_config(choice, config, p);
     if (err != 0)
         return err;
-    char *path = strchr(item, '=');
-    if (path != NULL)
-        *path++ = '\0';
-    if (!is_name(item) || strlen(item) >= sizeof choice->name)
-        return problem_set(p, EINVAL, "'%s' is not a name: 1 to %d letters, digits or any of _ . + -", item,
+    if (!is_name(name) || strlen(name) >= sizeof choice->name)
+        return problem_set(p, EINVAL, "'%s' is not a name: 1 to %d letters, digits or any of _ . + -", name,
                            ALLOCATOR_NAME_MAX - 1);
-    memcpy(choice->name, item, strlen(item) + 1);
-    choice->row = allocator_find(item);
+    memcpy(choice->name, name, strlen(name) + 1);
+    choice->row = allocator_find(name);
     if (path != NULL)
         return resolve_library(choice, path, p);
     if (choice->row == NULL) {
         char known[512];
         known_names(known, sizeof known);
         return problem_set(p, EINVAL, "unknown allocator '%s'; known are %s; or NAME=PATH.so for any library",
-                           item, known);
+                           name, known);
     }
     return 0;
+}
+
+static int parse_allocator_item(char *item, struct allocator_choice *choice, struct problem *p) {
+    const char *config;
+    int err = cut_config(item, &config, p);
+    if (err != 0)
+        return err;
+    char *path = strchr(item, '=');
+    if (path != NULL)
+        *path++ = '\0';
+    return choice_make(choice, item, path, config, p);
 }
 
 static int choice_append(struct allocator_list *list, const struct allocator_choice *choice,
@@ -188,10 +206,10 @@ static int choice_append(struct allocator_list *list, const struct allocator_cho
     }
     if (list->n == GRAMMAR_MAX_ALLOCATORS)
         return problem_set(p, EINVAL, "more than %d allocators", GRAMMAR_MAX_ALLOCATORS);
-    struct allocator_choice *items = realloc(list->items, (list->n + 1) * sizeof *items);
-    if (items == NULL)
+    if (list->items == NULL)
+        list->items = calloc(GRAMMAR_MAX_ALLOCATORS, sizeof *list->items);
+    if (list->items == NULL)
         return problem_set(p, ENOMEM, "out of memory");
-    list->items = items;
     list->items[list->n++] = *choice;
     return 0;
 }
@@ -223,6 +241,24 @@ int grammar_parse_allocators(const char *text, struct allocator_list *out, struc
             err = choice_append(out, &choice, p);
     }
     free(copy);
+    return err;
+}
+
+int grammar_take_allocator(const char *name, const char *library, const char *config,
+                           struct allocator_list *list, const struct allocator_choice **out,
+                           struct problem *p) {
+    struct allocator_choice choice;
+    int err = choice_make(&choice, name, library[0] != '\0' ? library : NULL, config, p);
+    if (err != 0)
+        return err;
+    for (size_t i = 0; i < list->n; i++) {
+        *out = &list->items[i];
+        if (strcmp((*out)->name, choice.name) == 0 && strcmp((*out)->config, choice.config) == 0 &&
+            strcmp((*out)->path, choice.path) == 0)
+            return 0;
+    }
+    err = choice_append(list, &choice, p);
+    *out = &list->items[list->n - (err == 0)];
     return err;
 }
 

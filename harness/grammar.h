@@ -31,7 +31,7 @@ struct allocator_choice {
 };
 
 struct allocator_list {
-    struct allocator_choice *items;
+    struct allocator_choice *items; /* room for GRAMMAR_MAX_ALLOCATORS: they never move */
     size_t n;
 };
 
@@ -49,6 +49,12 @@ int grammar_parse_allocators(const char *text, struct allocator_list *out, struc
 
 /* Appends one row of the registry as if its name had been given; is_named stays false. 0 or -ENOMEM. */
 int grammar_add_allocator(const struct allocator *row, struct allocator_list *out, struct problem *p);
+
+/* The one with these three (an empty library: the candidates of the registry), appended if it is new. 0 or -errno
+ * with the reason. */
+int grammar_take_allocator(const char *name, const char *library, const char *config,
+                           struct allocator_list *list, const struct allocator_choice **out,
+                           struct problem *p);
 
 /* NAME or NAME[CONFIG], as on the command line and in figures. */
 void grammar_allocator_label(const struct allocator_choice *choice, char *out, size_t out_bytes);

@@ -80,7 +80,8 @@ static int list_all(struct options *o, const struct topology *t, struct problem 
 }
 
 static int measure(struct options *o, const struct topology *t, const struct plan *plan,
-                   struct resumption *run, int argc, char **argv, struct problem *p) {
+                   struct plan_reader *reader, struct resumption *run, int argc, char **argv,
+                   struct problem *p) {
     if (!t->is_thissystem) {
         problem_set(p, EINVAL,
                     "the topology is not this machine's (HWLOC_SYNTHETIC, HWLOC_XMLFILE): it can be planned "
@@ -90,9 +91,28 @@ static int measure(struct options *o, const struct topology *t, const struct pla
     struct bench b;
     if (bench_open(&b, o, t, p) != 0)
         return EXIT_USAGE;
-    int code = run->manifest != NULL ? sweep_resume(&b, plan, &run->folder, run->manifest, p)
-                                     : sweep_run_new(&b, plan, argc, argv, p);
+    int code;
+    if (o->plan != NULL)
+        code = sweep_run_plan(&b, reader, argc, argv, p);
+    else if (run->manifest != NULL)
+        code = sweep_resume(&b, plan, &run->folder, run->manifest, p);
+    else
+        code = sweep_run_new(&b, plan, argc, argv, p);
     bench_close(&b);
+    return code;
+}
+
+/* A plan that was made elsewhere. */
+static int act_on_plan(struct options *o, const struct topology *t, struct resumption *run, int argc,
+                       char **argv, struct problem *p) {
+    struct plan_reader reader = {0};
+    int code = EXIT_USAGE;
+    if (run->manifest != NULL)
+        problem_set(p, EINVAL,
+                    "--resume: the run was given its cells by --plan; give it those that are missing");
+    else if (plan_reader_open(&reader, o, t, p) == 0)
+        code = measure(o, t, NULL, &reader, run, argc, argv, p);
+    plan_reader_close(&reader);
     return code;
 }
 
@@ -104,14 +124,18 @@ static int act(struct options *o, struct resumption *run, int argc, char **argv,
     if (topology_open(&t, p) != 0)
         return code;
     options_default_threads(o, t.n_pus);
-    if (o->action == ACTION_LIST) {
+    if (o->plan != NULL) {
+        code = act_on_plan(o, &t, run, argc, argv, p);
+    } else if (o->action == ACTION_LIST) {
         code = list_all(o, &t, p);
     } else if (plan_make(&plan, o, &t, p) == 0) {
         code = EXIT_OK;
         if (o->action == ACTION_DRY_RUN)
             plan_write_text(stdout, &plan, &t);
+        else if (o->action == ACTION_PRINT_PLAN)
+            plan_write_csv(stdout, &plan);
         else
-            code = measure(o, &t, &plan, run, argc, argv, p);
+            code = measure(o, &t, &plan, NULL, run, argc, argv, p);
     }
     plan_free(&plan);
     topology_close(&t);

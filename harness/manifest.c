@@ -169,6 +169,10 @@ int manifest_check_libraries(const json_t *manifest, const struct probes *probes
     return err;
 }
 
+void manifest_note_allocators(json_t *manifest, const struct probes *probes) {
+    json_object_set_new(manifest, "allocators", describe_allocators(probes));
+}
+
 void manifest_note_end(json_t *manifest, const struct manifest_counts *counts, bool was_stopped) {
     json_object_set_new(manifest, "ended", utc_now());
     json_object_set_new(manifest, "activity_after", machine_activity());

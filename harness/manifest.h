@@ -30,6 +30,9 @@ int manifest_note_resume(json_t *manifest, struct problem *p);
 /* Rows of two builds of a library must not meet in one run. 0, or -EINVAL with the allocator named. */
 int manifest_check_libraries(const json_t *manifest, const struct probes *probes, struct problem *p);
 
+/* Allocators that turn up in a plan read from a file. */
+void manifest_note_allocators(json_t *manifest, const struct probes *probes);
+
 /* Notes the end, by itself or by the user. */
 void manifest_note_end(json_t *manifest, const struct manifest_counts *counts, bool was_stopped);
 

@@ -109,6 +109,10 @@ static int take_wrap(struct options *o, const char *value, struct problem *p) {
     return take_text(&o->wrap, value, p);
 }
 
+static int take_plan(struct options *o, const char *value, struct problem *p) {
+    return take_text(&o->plan, value, p);
+}
+
 static int take_quick(struct options *o, const char *value, struct problem *p) {
     (void)value;
     (void)p;
@@ -118,7 +122,8 @@ static int take_quick(struct options *o, const char *value, struct problem *p) {
 
 static int take_action(struct options *o, enum action action, struct problem *p) {
     if (o->action != ACTION_RUN && o->action != action)
-        return problem_set(p, EINVAL, "only one of --list, --dry-run, --columns, --version at a time");
+        return problem_set(p, EINVAL,
+                           "only one of --list, --dry-run, --print-plan, --columns, --version at a time");
     o->action = action;
     return 0;
 }
@@ -131,6 +136,11 @@ static int take_list(struct options *o, const char *value, struct problem *p) {
 static int take_dry_run(struct options *o, const char *value, struct problem *p) {
     (void)value;
     return take_action(o, ACTION_DRY_RUN, p);
+}
+
+static int take_print_plan(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    return take_action(o, ACTION_PRINT_PLAN, p);
 }
 
 static int take_columns(struct options *o, const char *value, struct problem *p) {
@@ -174,6 +184,10 @@ static const struct option_row {
     {"timeout", "TIME", "Kill a cell that takes this much longer than its window (default: 60)",
      take_timeout},
     {"quick", NULL, "Threads 1,2, one repetition, 0.2 s: a first look in less than a minute", take_quick},
+    {"plan", "FILE",
+     "Run exactly the rows of FILE, in the form of plan.csv; - reads standard input, where each row is run "
+     "and written before the next one is read",
+     take_plan},
     {NULL, NULL, "Under which conditions:", NULL},
     {"placement", "HOW",
      "cores (default): a unit of each core first, then siblings; compact: siblings side by "
@@ -189,6 +203,7 @@ static const struct option_row {
     {NULL, NULL, "Look, do not measure:", NULL},
     {"list", NULL, "Allocators, with what was found where; workloads, with their parameters", take_list},
     {"dry-run", NULL, "The plan, with an estimate of the time", take_dry_run},
+    {"print-plan", NULL, "The plan as CSV, for --plan", take_print_plan},
     {"columns", NULL, "The dictionary of samples.csv, in Markdown", take_columns},
     {"version", NULL, "The version of this program", take_version},
 };
@@ -201,6 +216,12 @@ struct parsing {
     int err;
 };
 
+/* Beside --plan, which says itself what is measured. */
+static bool goes_with_plan(const struct option_row *row) {
+    return row->take == take_plan || row->take == take_timeout || row->take == take_wrap ||
+           row->take == take_out;
+}
+
 static error_t parse_one(int key, char *arg, struct argp_state *state) {
     struct parsing *parsing = state->input;
     if (key == ARGP_KEY_ARG) {
@@ -212,6 +233,8 @@ static error_t parse_one(int key, char *arg, struct argp_state *state) {
         return ARGP_ERR_UNKNOWN;
     const struct option_row *row = &option_table[key - FIRST_KEY];
     parsing->options->n_given++;
+    if (!goes_with_plan(row))
+        parsing->options->selects = row->name;
     parsing->err = row->take(parsing->options, arg, parsing->problem);
     if (parsing->err != 0) {
         problem_prefix(parsing->problem, "--%s%s%s", row->name, arg != NULL ? " " : "",
@@ -226,6 +249,9 @@ static int options_check(const struct options *o, struct problem *p) {
         return problem_set(p, EINVAL, "--ops and --duration exclude each other: one of them ends a cell");
     if (o->resume != NULL && o->n_given > 1)
         return problem_set(p, EINVAL, "--resume stands alone: what to run is in the manifest of its folder");
+    if (o->plan != NULL && o->selects != NULL)
+        return problem_set(p, EINVAL, "--plan and --%s exclude each other: the plan says what is measured",
+                           o->selects);
     return 0;
 }
 
@@ -242,7 +268,7 @@ static int settle_allocators(struct options *o, struct problem *p) {
 
 static int options_settle(struct options *o, struct problem *p) {
     int err = options_check(o, p);
-    if (err != 0)
+    if (err != 0 || o->plan != NULL)
         return err;
     if (o->is_quick) {
         if (o->threads.n == 0)

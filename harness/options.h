@@ -15,7 +15,7 @@
 
 #define HEAPDYNO_VERSION "0.1.0"
 
-enum action { ACTION_RUN, ACTION_LIST, ACTION_DRY_RUN, ACTION_COLUMNS, ACTION_VERSION };
+enum action { ACTION_RUN, ACTION_LIST, ACTION_DRY_RUN, ACTION_PRINT_PLAN, ACTION_COLUMNS, ACTION_VERSION };
 
 /* A workload of the sweep with its parameters settled. */
 struct workload_choice {
@@ -40,10 +40,12 @@ struct options {
     const char *out;    /* NULL: results/<time> */
     const char *resume; /* NULL: a new run */
     const char *wrap;   /* NULL: none */
+    const char *plan;   /* NULL: the options say what is measured; "-": standard input does */
     /* As given, until options_settle: */
     const char **workload_args, **param_args;
     size_t n_workload_args, n_param_args;
-    unsigned n_given; /* options on the command line */
+    unsigned n_given;    /* options on the command line */
+    const char *selects; /* one of them that says what to measure; NULL: none */
 };
 
 /*
@@ -59,6 +61,11 @@ void options_default_threads(struct options *o, unsigned n_pus);
 
 /* How long the window of a cell is when a clock ends it. */
 uint64_t options_duration_ns(const struct options *o, unsigned n_threads);
+
+/* A workload with all its parameters, "min_bytes=8;max_bytes=512", as plan.csv gives it. 0 or -errno with the
+ * reason. */
+int selection_parse_choice(const char *name, const char *params, struct workload_choice *out,
+                           struct problem *p);
 
 /* Settles workloads and parameters from the arguments collected; part of options_parse. */
 int selection_settle(struct options *o, struct problem *p);

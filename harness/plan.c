@@ -19,6 +19,16 @@ const char *load_name(enum allocator_load load) {
     return load == LOAD_PRELOAD ? "preload" : "dlopen";
 }
 
+int pass_parse(const char *text, enum cell_pass *out) {
+    *out = strcmp(text, pass_name(PASS_AUDIT)) == 0 ? PASS_AUDIT : PASS_TIMED;
+    return strcmp(text, pass_name(*out)) == 0 ? 0 : -EINVAL;
+}
+
+int load_parse(const char *text, enum allocator_load *out) {
+    *out = strcmp(text, load_name(LOAD_PRELOAD)) == 0 ? LOAD_PRELOAD : LOAD_DLOPEN;
+    return strcmp(text, load_name(*out)) == 0 ? 0 : -EINVAL;
+}
+
 void plan_write_params(FILE *out, const struct workload_choice *w) {
     for (size_t i = 0; w->row->params[i].name != NULL; i++)
         fprintf(out, "%s%s=%" PRId64, i > 0 ? ";" : "", w->row->params[i].name, w->params[i]);
@@ -29,8 +39,7 @@ void plan_write_pus(FILE *out, const struct slots *s) {
         fprintf(out, "%s%u", i > 0 ? ";" : "", s->pus[i]);
 }
 
-/* The same for every allocator, so that all of them see the same requests. */
-static uint64_t mix_seed(uint64_t seed, const char *workload, unsigned repetition) {
+uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition) {
     uint64_t x = seed;
     for (const char *c = workload; *c != '\0'; c++) {
         x ^= (unsigned char)*c;
@@ -41,19 +50,19 @@ static uint64_t mix_seed(uint64_t seed, const char *workload, unsigned repetitio
     return prng_mix(&x);
 }
 
-/* What makes two rows the same measurement. Every field is named, so that a new one cannot collide. */
-static int identity_digest(struct plan_cell *cell, const struct options *o) {
+/* Every field is named, so that a new one cannot collide. */
+int plan_cell_identify(struct plan_cell *cell) {
     char *text = NULL;
     size_t n = 0;
     FILE *out = open_memstream(&text, &n);
     if (out == NULL)
         return -ENOMEM;
     fprintf(out, "allocator=%s\nconfig=%s\nload=%s\nworkload=%s\nversion=%u\nparams=", cell->allocator->name,
-            cell->allocator->config, load_name(o->load), cell->workload->row->name,
+            cell->allocator->config, load_name(cell->load), cell->workload->row->name,
             cell->workload->row->version);
     plan_write_params(out, cell->workload);
     fprintf(out, "\nthreads=%u\nplacement=%s\nmembind=%s\npass=%s\n", cell->slots->n_threads,
-            placement_name(o->placement), PLAN_MEMBIND, pass_name(cell->pass));
+            placement_name(cell->slots->placement), PLAN_MEMBIND, pass_name(cell->pass));
     if (fclose(out) != 0) {
         free(text);
         return -ENOMEM;
@@ -66,6 +75,15 @@ static int identity_digest(struct plan_cell *cell, const struct options *o) {
     return err;
 }
 
+int slots_place(struct slots *s, const struct topology *t) {
+    s->is_oversubscribed = s->n_threads > t->n_pus;
+    s->pus = NULL;
+    if (s->placement == PLACEMENT_NONE)
+        return 0;
+    s->pus = calloc(s->n_threads, sizeof *s->pus);
+    return s->pus != NULL && topology_place(t, s->placement, s->n_threads, s->pus) >= 0 ? 0 : -ENOMEM;
+}
+
 static int slots_fill(struct plan *plan, const struct topology *t) {
     const struct options *o = plan->options;
     plan->slots = calloc(o->threads.n, sizeof *plan->slots);
@@ -75,11 +93,8 @@ static int slots_fill(struct plan *plan, const struct topology *t) {
     for (size_t i = 0; i < plan->n_slots; i++) {
         struct slots *s = &plan->slots[i];
         s->n_threads = o->threads.counts[i];
-        s->is_oversubscribed = s->n_threads > t->n_pus;
-        if (o->placement == PLACEMENT_NONE)
-            continue;
-        s->pus = calloc(s->n_threads, sizeof *s->pus);
-        if (s->pus == NULL || topology_place(t, o->placement, s->n_threads, s->pus) < 0)
+        s->placement = o->placement;
+        if (slots_place(s, t) != 0)
             return -ENOMEM;
     }
     return 0;
@@ -108,6 +123,7 @@ static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells
                     .allocator = &o->allocators.items[a],
                     .workload = &o->workloads[w],
                     .slots = &plan->slots[s],
+                    .load = o->load,
                     .pass = is_audit ? PASS_AUDIT : PASS_TIMED,
                     .block = block,
                     .repetition = is_audit ? 1 : block,
@@ -117,8 +133,8 @@ static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells
                                                    : 0,
                     .duration_ns = by_ops ? 0 : options_duration_ns(o, plan->slots[s].n_threads),
                 };
-                cell->seed = mix_seed(o->seed, row->name, cell->repetition);
-                if (identity_digest(cell, o) != 0)
+                cell->seed = plan_mix_seed(o->seed, row->name, cell->repetition);
+                if (plan_cell_identify(cell) != 0)
                     return -ENOMEM;
             }
         }

@@ -27,6 +27,7 @@
 /* Where the threads of every cell with this many threads go. */
 struct slots {
     unsigned n_threads;
+    enum placement placement;
     unsigned *pus; /* n_threads OS indices; NULL: not pinned */
     bool is_oversubscribed;
 };
@@ -35,6 +36,7 @@ struct plan_cell {
     const struct allocator_choice *allocator;
     const struct workload_choice *workload;
     const struct slots *slots;
+    enum allocator_load load;
     enum cell_pass pass;
     unsigned block, slot, repetition; /* repetition counts from 1 */
     size_t identity_idx;              /* the same for the audit and the repetitions it vouches for */
@@ -54,8 +56,22 @@ struct plan {
 int plan_make(struct plan *plan, const struct options *o, const struct topology *t, struct problem *p);
 void plan_free(struct plan *plan);
 
+/* Fills s->pus and is_oversubscribed from n_threads and placement. 0 or -ENOMEM; free(s->pus). */
+int slots_place(struct slots *s, const struct topology *t);
+
+/* Fills cell_id: a digest of all that makes two rows the same measurement. 0 or -ENOMEM. */
+int plan_cell_identify(struct plan_cell *cell);
+
+/* Of the workload's random numbers: the same for every allocator, so that all of them see the same requests.
+ */
+uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition);
+
 const char *pass_name(enum cell_pass pass);
 const char *load_name(enum allocator_load load);
+/* Of the passes that can be planned: timed, audit. 0 or -EINVAL. */
+int pass_parse(const char *text, enum cell_pass *out);
+/* 0 or -EINVAL. */
+int load_parse(const char *text, enum allocator_load *out);
 
 /* "min_bytes=8;max_bytes=512", all parameters. */
 void plan_write_params(FILE *out, const struct workload_choice *w);
@@ -63,7 +79,9 @@ void plan_write_params(FILE *out, const struct workload_choice *w);
 /* OS indices by slot, "0;1;0;1"; nothing when not pinned. */
 void plan_write_pus(FILE *out, const struct slots *s);
 
-/* plan.csv. */
+/* plan.csv, whole or in pieces. plan_read.h reads it. */
+void plan_write_header(FILE *out);
+void plan_write_row(FILE *out, size_t position, const struct plan_cell *cell);
 void plan_write_csv(FILE *out, const struct plan *plan);
 
 /* For a person: conditions, placement, every cell in order, an estimate of the time. */

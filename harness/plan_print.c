@@ -16,31 +16,38 @@ uint64_t plan_cell_estimate_ns(const struct plan_cell *cell) {
     return START_NS + cell->slots->n_threads * THREAD_NS + work_ns;
 }
 
-void plan_write_csv(FILE *out, const struct plan *plan) {
-    const struct options *o = plan->options;
-    fputs("position,cell_id,pass,allocator,config,load,workload,workload_version,params,threads,placement,"
-          "membind,pus,oversubscribed,block,slot,repetition,seed,duration_ns,ops_target\n",
+void plan_write_header(FILE *out) {
+    fputs("position,cell_id,pass,allocator,library,config,load,workload,workload_version,params,threads,"
+          "placement,membind,pus,oversubscribed,block,slot,repetition,seed,duration_ns,ops_target\n",
           out);
-    for (size_t i = 0; i < plan->n_cells; i++) {
-        const struct plan_cell *cell = &plan->cells[i];
-        fprintf(out, "%zu,%s,%s,", i, cell->cell_id, pass_name(cell->pass));
-        csv_write_field(out, cell->allocator->name);
-        fputc(',', out);
-        csv_write_field(out, cell->allocator->config);
-        fprintf(out, ",%s,%s,%u,", load_name(o->load), cell->workload->row->name,
-                cell->workload->row->version);
-        plan_write_params(out, cell->workload);
-        fprintf(out, ",%u,%s,%s,", cell->slots->n_threads, placement_name(o->placement), PLAN_MEMBIND);
-        plan_write_pus(out, cell->slots);
-        fprintf(out, ",%d,%u,%u,%u,%" PRIu64 ",", cell->slots->is_oversubscribed, cell->block, cell->slot,
-                cell->repetition, cell->seed);
-        if (cell->duration_ns != 0)
-            fprintf(out, "%" PRIu64, cell->duration_ns);
-        fputc(',', out);
-        if (cell->ops_total != 0)
-            fprintf(out, "%" PRIu64, cell->ops_total);
-        fputc('\n', out);
-    }
+}
+
+void plan_write_row(FILE *out, size_t position, const struct plan_cell *cell) {
+    fprintf(out, "%zu,%s,%s,", position, cell->cell_id, pass_name(cell->pass));
+    csv_write_field(out, cell->allocator->name);
+    fputc(',', out);
+    csv_write_field(out, cell->allocator->path);
+    fputc(',', out);
+    csv_write_field(out, cell->allocator->config);
+    fprintf(out, ",%s,%s,%u,", load_name(cell->load), cell->workload->row->name,
+            cell->workload->row->version);
+    plan_write_params(out, cell->workload);
+    fprintf(out, ",%u,%s,%s,", cell->slots->n_threads, placement_name(cell->slots->placement), PLAN_MEMBIND);
+    plan_write_pus(out, cell->slots);
+    fprintf(out, ",%d,%u,%u,%u,%" PRIu64 ",", cell->slots->is_oversubscribed, cell->block, cell->slot,
+            cell->repetition, cell->seed);
+    if (cell->duration_ns != 0)
+        fprintf(out, "%" PRIu64, cell->duration_ns);
+    fputc(',', out);
+    if (cell->ops_total != 0)
+        fprintf(out, "%" PRIu64, cell->ops_total);
+    fputc('\n', out);
+}
+
+void plan_write_csv(FILE *out, const struct plan *plan) {
+    plan_write_header(out);
+    for (size_t i = 0; i < plan->n_cells; i++)
+        plan_write_row(out, i, &plan->cells[i]);
 }
 
 static void write_cell(FILE *out, size_t position, const struct plan_cell *cell) {

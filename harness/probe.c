@@ -7,20 +7,27 @@
 
 static const struct run_identity nobody; /* these records become no rows */
 
-int probes_make(struct probes *probes, struct bench *b, struct problem *p) {
+int probes_extend(struct probes *probes, struct bench *b, struct problem *p) {
     const struct allocator_list *list = &b->options->allocators;
-    *probes = (struct probes){.items = calloc(list->n, sizeof *probes->items), .n = list->n};
+    if (probes->items == NULL)
+        probes->items = calloc(GRAMMAR_MAX_ALLOCATORS, sizeof *probes->items);
     if (probes->items == NULL)
         return problem_set(p, ENOMEM, "out of memory");
-    for (size_t i = 0; i < list->n; i++) {
-        struct probe *probe = &probes->items[i];
-        probe->cell = (struct plan_cell){.allocator = &list->items[i], .pass = PASS_PROBE};
+    while (probes->n < list->n) {
+        struct probe *probe = &probes->items[probes->n];
+        probe->cell = (struct plan_cell){.allocator = &list->items[probes->n], .pass = PASS_PROBE};
         record_init(&probe->record, &nobody, b->options, &probe->cell);
         int err = collect_cell(b, LOAD_DLOPEN, "", &probe->record, p);
         if (err != 0)
             return err;
+        probes->n++;
     }
     return 0;
+}
+
+int probes_make(struct probes *probes, struct bench *b, struct problem *p) {
+    *probes = (struct probes){0};
+    return probes_extend(probes, b, p);
 }
 
 void probes_free(struct probes *probes) {

@@ -17,6 +17,8 @@ struct probes {
 
 /* 0, COLLECT_STOPPED, or -errno with the reason. Call probes_free in any case. */
 int probes_make(struct probes *probes, struct bench *b, struct problem *p);
+/* Adds those of options->allocators that have come since. As probes_make. */
+int probes_extend(struct probes *probes, struct bench *b, struct problem *p);
 void probes_free(struct probes *probes);
 
 /* An allocator that was named on the command line must be there: 0, or -ENOENT with the reason and the

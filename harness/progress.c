@@ -10,7 +10,7 @@
 
 void progress_start(struct progress *progress, FILE *out, const struct plan *plan, const bool *is_done) {
     *progress = (struct progress){.out = out, .n_total = plan->n_cells, .started_ns = bench_now_ns()};
-    progress->is_terminal = isatty(fileno(out)) == 1;
+    progress->is_terminal = plan->n_cells > 0 && isatty(fileno(out)) == 1;
     for (size_t i = 0; i < plan->n_cells; i++) {
         if (is_done[i])
             progress->n_done++;
@@ -69,8 +69,8 @@ void progress_cell_ends(struct progress *progress, const struct record *r) {
         estimate_ns < progress->estimate_left_ns ? estimate_ns : progress->estimate_left_ns;
     if (progress->is_terminal && !status_is_failure(r->status))
         return;
-    fprintf(progress->out, "%s[%zu/%zu] ", progress->is_terminal ? "\r\033[K" : "", progress->n_done,
-            progress->n_total);
+    fprintf(progress->out, progress->n_total > 0 ? "%s[%zu/%zu] " : "%s[%zu] ",
+            progress->is_terminal ? "\r\033[K" : "", progress->n_done, progress->n_total);
     write_name(progress->out, r->cell);
     fprintf(progress->out, ": %s", status_name(r->status));
     if (r->status != STATUS_OK)

@@ -16,7 +16,7 @@ struct progress {
     uint64_t estimate_done_ns, estimate_left_ns; /* of this start of the run, by the plan */
 };
 
-/* Counts what `is_done` (n_cells of the plan) leaves to do. */
+/* An empty plan: nobody knows how many cells there will be, and each has its line. Counts what `is_done` (n_cells of the plan) leaves to do. */
 void progress_start(struct progress *progress, FILE *out, const struct plan *plan, const bool *is_done);
 /* Before and after a cell. */
 void progress_cell_starts(const struct progress *progress, const struct plan_cell *cell);

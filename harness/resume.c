@@ -12,9 +12,20 @@
 int past_make(struct past *past, const struct plan *plan) {
     *past = (struct past){
         .is_done = calloc(plan->n_cells, sizeof *past->is_done),
-        .verdicts = calloc(plan->n_identities, sizeof *past->verdicts),
     };
-    return past->is_done != NULL && past->verdicts != NULL ? 0 : -ENOMEM;
+    return past->is_done != NULL ? past_reserve(past, plan->n_identities) : -ENOMEM;
+}
+
+int past_reserve(struct past *past, size_t n_identities) {
+    if (n_identities <= past->n_verdicts)
+        return 0;
+    struct verdict *grown = realloc(past->verdicts, n_identities * sizeof *grown);
+    if (grown == NULL)
+        return -ENOMEM;
+    memset(grown + past->n_verdicts, 0, (n_identities - past->n_verdicts) * sizeof *grown);
+    past->verdicts = grown;
+    past->n_verdicts = n_identities;
+    return 0;
 }
 
 void past_free(struct past *past) {
@@ -25,8 +36,11 @@ void past_free(struct past *past) {
 
 void past_add(struct past *past, const struct plan *plan, size_t cell_idx, enum cell_status status,
               const char *why) {
-    const struct plan_cell *cell = &plan->cells[cell_idx];
     past->is_done[cell_idx] = true;
+    past_count(past, &plan->cells[cell_idx], status, why);
+}
+
+void past_count(struct past *past, const struct plan_cell *cell, enum cell_status status, const char *why) {
     past->n_done++;
     past->n_ok += status == STATUS_OK;
     past->n_skipped += status == STATUS_SKIP;

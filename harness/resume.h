@@ -21,14 +21,21 @@ struct past {
     bool *is_done; /* one for each cell of the plan */
     size_t n_done, n_ok, n_skipped, n_failed;
     struct verdict *verdicts; /* one for each identity of the plan */
-    size_t n_torn_bytes;      /* that were cut off samples.csv */
+    size_t n_verdicts;
+    size_t n_torn_bytes; /* that were cut off samples.csv */
 };
 
 /* The past of a new run: nothing is done. 0 or -ENOMEM. past_free in either case. */
 int past_make(struct past *past, const struct plan *plan);
 void past_free(struct past *past);
 
-/* Notes what became of a cell; for rows read back and for rows just written. */
+/* Room for the verdicts of that many identities. 0 or -ENOMEM. */
+int past_reserve(struct past *past, size_t n_identities);
+
+/* Counts a cell that has ended, and notes what an audit said. */
+void past_count(struct past *past, const struct plan_cell *cell, enum cell_status status, const char *why);
+
+/* Notes what became of a cell of the plan; for rows read back and for rows just written. */
 void past_add(struct past *past, const struct plan *plan, size_t cell_idx, enum cell_status status,
               const char *why);
 

@@ -153,6 +153,25 @@ static const struct param *find_param(const struct workload *row, const char *na
     return NULL;
 }
 
+static int unknown_workload(const char *name, struct problem *p) {
+    char known[768];
+    known_workloads(known, sizeof known);
+    return problem_set(p, EINVAL, "unknown workload '%s'; workloads are %s", name, known);
+}
+
+/* Position of the parameter, or -errno with the reason. */
+static int param_parse(const struct workload *row, const char *name, const char *value, int64_t *number,
+                       struct problem *p) {
+    const struct param *param = find_param(row, name);
+    if (param == NULL)
+        return unknown_param(row, name, p);
+    if (units_parse_i64(value, param->min, param->max, number) != 0)
+        return problem_set(
+            p, EINVAL, "'%s': allowed is a whole number from %" PRId64 " to %" PRId64 "%s%s (%s)", value,
+            param->min, param->max, param->unit[0] != '\0' ? " " : "", param->unit, param->help);
+    return (int)(param - row->params);
+}
+
 /* spec is writable and is cut up: WORKLOAD.NAME=VALUE. Holds for each parameter set of the workload. */
 static int param_apply(struct options *o, char *spec, struct problem *p) {
     char *dot = strchr(spec, '.'), *equals = strchr(spec, '=');
@@ -160,29 +179,56 @@ static int param_apply(struct options *o, char *spec, struct problem *p) {
         return problem_set(p, EINVAL, "write WORKLOAD.NAME=VALUE");
     *dot = '\0';
     *equals = '\0';
-    const char *name = dot + 1, *value = equals + 1;
     const struct workload *row = workload_find(spec);
-    if (row == NULL) {
-        char known[768];
-        known_workloads(known, sizeof known);
-        return problem_set(p, EINVAL, "unknown workload '%s'; workloads are %s", spec, known);
-    }
-    const struct param *param = find_param(row, name);
-    if (param == NULL)
-        return unknown_param(row, name, p);
-    int64_t number;
-    if (units_parse_i64(value, param->min, param->max, &number) != 0)
-        return problem_set(
-            p, EINVAL, "'%s': allowed is a whole number from %" PRId64 " to %" PRId64 "%s%s (%s)", value,
-            param->min, param->max, param->unit[0] != '\0' ? " " : "", param->unit, param->help);
+    if (row == NULL)
+        return unknown_workload(spec, p);
+    int64_t number = 0;
+    int idx = param_parse(row, dot + 1, equals + 1, &number, p);
+    if (idx < 0)
+        return idx;
     bool is_selected = false;
     for (size_t i = 0; i < o->n_workloads; i++) {
         if (o->workloads[i].row != row)
             continue;
-        o->workloads[i].params[param - row->params] = number;
+        o->workloads[i].params[idx] = number;
         is_selected = true;
     }
     return is_selected ? 0 : problem_set(p, EINVAL, "%s is not among the workloads of this run", row->name);
+}
+
+int selection_parse_choice(const char *name, const char *params, struct workload_choice *out,
+                           struct problem *p) {
+    const struct workload *row = workload_find(name);
+    if (row == NULL)
+        return unknown_workload(name, p);
+    *out = (struct workload_choice){.row = row};
+    bool is_given[WORKLOAD_MAX_PARAMS] = {false};
+    char *copy = strdup(params);
+    if (copy == NULL)
+        return problem_set(p, ENOMEM, "out of memory");
+    int err = 0;
+    char *rest = copy[0] != '\0' ? copy : NULL;
+    for (char *item; err == 0 && (item = strsep(&rest, ";")) != NULL;) {
+        char *equals = strchr(item, '=');
+        if (equals == NULL) {
+            err = problem_set(p, EINVAL, "params: '%s': write NAME=VALUE;NAME2=VALUE", item);
+            break;
+        }
+        *equals = '\0';
+        int64_t number = 0;
+        int idx = param_parse(row, item, equals + 1, &number, p);
+        err = idx < 0 ? idx : 0;
+        if (err == 0) {
+            out->params[idx] = number;
+            is_given[idx] = true;
+        }
+    }
+    for (size_t i = 0; err == 0 && row->params[i].name != NULL; i++) {
+        if (!is_given[i])
+            err = problem_set(p, EINVAL, "params: %s of %s is not given", row->params[i].name, row->name);
+    }
+    free(copy);
+    return err;
 }
 
 /* Two parameter sets of a workload may have become one by --param. */

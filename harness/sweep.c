@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -36,7 +37,7 @@ static bool settle_unrun(const struct sweep *s, struct record *r, const char *li
         &s->probes.items[cell->allocator - s->bench->options->allocators.items].record;
     if (cell->slots->n_threads < row->min_threads) {
         record_settle(r, STATUS_SKIP, "%s needs at least %u threads", row->name, row->min_threads);
-    } else if (s->bench->options->load == LOAD_PRELOAD && library == NULL) {
+    } else if (cell->load == LOAD_PRELOAD && library == NULL) {
         record_settle(r, probe->status == STATUS_OK ? STATUS_SKIP : probe->status,
                       "no library to preload: %s", probe->why);
     } else if (cell->pass != PASS_AUDIT && audit->is_known && audit->status != STATUS_OK) {
@@ -63,8 +64,7 @@ static int write_row(struct sweep *s, const struct record *r, struct problem *p)
 }
 
 /* 0, COLLECT_STOPPED, -errno with the reason. */
-static int run_one(struct sweep *s, size_t idx, struct problem *p) {
-    const struct plan_cell *cell = &s->plan->cells[idx];
+static int run_one(struct sweep *s, const struct plan_cell *cell, struct problem *p) {
     const char *library =
         probe_library(&s->probes.items[cell->allocator - s->bench->options->allocators.items]);
     struct record r;
@@ -72,12 +72,12 @@ static int run_one(struct sweep *s, size_t idx, struct problem *p) {
     progress_cell_starts(&s->progress, cell);
     int err = 0;
     if (!settle_unrun(s, &r, library))
-        err = collect_cell(s->bench, s->bench->options->load, library != NULL ? library : "", &r, p);
+        err = collect_cell(s->bench, cell->load, library != NULL ? library : "", &r, p);
     if (err == 0)
         err = write_row(s, &r, p);
     if (err != 0)
         return err;
-    past_add(&s->past, s->plan, idx, r.status, r.why);
+    past_count(&s->past, cell, r.status, r.why);
     progress_cell_ends(&s->progress, &r);
     return 0;
 }
@@ -88,7 +88,8 @@ static int run_all(struct sweep *s, struct problem *p) {
     for (size_t i = 0; err == 0 && i < s->plan->n_cells; i++) {
         if (s->past.is_done[i])
             continue;
-        err = bench_is_stopped(s->bench) ? COLLECT_STOPPED : run_one(s, i, p);
+        err = bench_is_stopped(s->bench) ? COLLECT_STOPPED : run_one(s, &s->plan->cells[i], p);
+        s->past.is_done[i] = err == 0;
     }
     progress_end(&s->progress);
     return err;
@@ -148,7 +149,7 @@ static void name_files(const struct sweep *s) {
 static int conclude(struct sweep *s, int err, struct problem *p) {
     const struct manifest_counts counts = {s->plan->n_cells, s->past.n_ok, s->past.n_skipped,
                                            s->past.n_failed};
-    struct problem second;
+    struct problem second = {{0}};
     int close_err = csv_close(&s->samples, &second);
     manifest_note_end(s->manifest, &counts, err == COLLECT_STOPPED);
     int save_err = manifest_save(s->manifest, &s->folder, close_err == 0 ? &second : &(struct problem){{0}});
@@ -159,8 +160,9 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
     printf("%zu of %zu cells: %zu ok, %zu skipped, %zu failed\n", s->past.n_done, s->plan->n_cells,
            s->past.n_ok, s->past.n_skipped, s->past.n_failed);
     if (err == COLLECT_STOPPED || err < 0) {
-        printf("%s. What was measured is kept; go on with:\n  run-bench --resume %s\n",
-               err < 0 ? "Ended by an error" : "Stopped", s->folder.path);
+        printf("%s. What was measured is kept", err < 0 ? "Ended by an error" : "Stopped");
+        printf(s->bench->options->plan == NULL ? "; go on with:\n  run-bench --resume %s\n" : " in %s\n",
+               s->folder.path);
         return err < 0 ? EXIT_FAILED_CELL : EXIT_INTERRUPTED;
     }
     int summary_code = summarize(s);
@@ -195,19 +197,20 @@ static int probe(struct sweep *s, bool is_new, struct problem *p) {
     return 0;
 }
 
-static int write_plan(const struct sweep *s, struct problem *p) {
-    char path[PATH_MAX], *text = NULL;
-    size_t n = 0;
+static int write_topology(const struct sweep *s, struct problem *p) {
+    char path[PATH_MAX];
     int err = folder_path(&s->folder, "topology.xml", path, p);
-    if (err == 0)
-        err = topology_export(s->bench->topology, path, p);
-    if (err != 0)
-        return err;
+    return err == 0 ? topology_export(s->bench->topology, path, p) : err;
+}
+
+static int write_plan(const struct sweep *s, struct problem *p) {
+    char *text = NULL;
+    size_t n = 0;
     FILE *out = open_memstream(&text, &n);
     if (out == NULL)
         return problem_set(p, ENOMEM, "out of memory");
     plan_write_csv(out, s->plan);
-    err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : 0;
+    int err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : 0;
     if (err == 0)
         err = folder_write(&s->folder, "plan.csv", text, n, p);
     free(text);
@@ -225,6 +228,24 @@ static void name_run(struct run_identity *run, uint64_t unix_ns) {
     snprintf(run->run_id, sizeof run->run_id, "%s-%.20s-%d", stamp, run->host, (int)getpid());
 }
 
+/* The folder with all that is known before the first cell. 0, or the exit code. */
+static int start_books(struct sweep *s, int argc, char *const *argv, struct problem *p) {
+    uint64_t now_ns = bench_unix_now_ns();
+    if (folder_create(&s->folder, s->bench->options->out, s->bench->root, now_ns, p) != 0)
+        return EXIT_USAGE;
+    name_run(&s->run, now_ns);
+    if (write_topology(s, p) != 0 || write_plan(s, p) != 0)
+        return EXIT_FAILED_CELL;
+    s->manifest = manifest_new(s->bench, &s->run, &s->probes, &s->folder, argc, argv);
+    if (s->manifest == NULL) {
+        problem_set(p, ENOMEM, "manifest.json cannot be made: out of memory");
+        return EXIT_FAILED_CELL;
+    }
+    if (manifest_save(s->manifest, &s->folder, p) != 0 || open_samples(s, p) != 0)
+        return EXIT_FAILED_CELL;
+    return 0;
+}
+
 static void announce(const struct sweep *s) {
     char time[64];
     uint64_t total_ns = 0;
@@ -237,27 +258,16 @@ static void announce(const struct sweep *s) {
 
 int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *const *argv, struct problem *p) {
     struct sweep s = {.bench = b, .plan = plan, .samples = {.fd = -1}};
-    uint64_t now_ns = bench_unix_now_ns();
     int code = probe(&s, true, p);
     if (code != 0)
         goto out;
-    code = EXIT_USAGE;
     if (past_make(&s.past, plan) != 0) {
         problem_set(p, ENOMEM, "out of memory");
+        code = EXIT_USAGE;
         goto out;
     }
-    if (folder_create(&s.folder, b->options->out, b->root, now_ns, p) != 0)
-        goto out;
-    name_run(&s.run, now_ns);
-    code = EXIT_FAILED_CELL;
-    if (write_plan(&s, p) != 0)
-        goto out;
-    s.manifest = manifest_new(b, &s.run, &s.probes, &s.folder, argc, argv);
-    if (s.manifest == NULL) {
-        problem_set(p, ENOMEM, "manifest.json cannot be made: out of memory");
-        goto out;
-    }
-    if (manifest_save(s.manifest, &s.folder, p) != 0 || open_samples(&s, p) != 0)
+    code = start_books(&s, argc, argv, p);
+    if (code != 0)
         goto out;
     announce(&s);
     code = conclude(&s, run_all(&s, p), p);
@@ -296,6 +306,84 @@ int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *
     announce(&s);
     code = conclude(&s, run_all(&s, p), p);
 out:
+    sweep_close(&s);
+    return code;
+}
+
+/* Adds a cell that has just been read to the books, and its allocator if it is new. 0, COLLECT_STOPPED or -errno
+ * with the reason. */
+static int take_cell(struct sweep *s, struct csv_file *plan_csv, const struct plan_cell *cell,
+                     size_t n_identities, struct problem *p) {
+    size_t n_probed = s->probes.n, n = 0;
+    int err = probes_extend(&s->probes, s->bench, p);
+    if (err == 0)
+        err = probes_check_named(&s->probes, p);
+    if (err == 0 && s->probes.n > n_probed) {
+        manifest_note_allocators(s->manifest, &s->probes);
+        err = manifest_save(s->manifest, &s->folder, p);
+    }
+    if (err == 0 && past_reserve(&s->past, n_identities) != 0)
+        err = problem_set(p, ENOMEM, "out of memory");
+    if (err != 0)
+        return err;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &n);
+    if (out == NULL)
+        return problem_set(p, ENOMEM, "out of memory");
+    plan_write_row(out, s->past.n_done, cell);
+    err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : csv_append(plan_csv, text, n, p);
+    free(text);
+    return err;
+}
+
+/* Until the plan has something to read, or its end. */
+static int wait_for_plan(const struct sweep *s, const struct plan_reader *reader) {
+    struct pollfd fds[2] = {{.fd = fileno(reader->in), .events = POLLIN},
+                            {.fd = s->bench->stop_fd, .events = POLLIN}};
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        ;
+    return fds[1].revents != 0 ? COLLECT_STOPPED : 0;
+}
+
+static int run_fed(struct sweep *s, struct plan *plan, struct plan_reader *reader, struct problem *p) {
+    char path[PATH_MAX];
+    struct csv_file plan_csv = {.fd = -1};
+    struct plan_cell cell;
+    int err = folder_path(&s->folder, "plan.csv", path, p);
+    if (err == 0)
+        err = csv_open(&plan_csv, path, p);
+    progress_start(&s->progress, stderr, plan, NULL);
+    while (err == 0 && (err = wait_for_plan(s, reader)) == 0) {
+        int found = plan_reader_next(reader, &cell, p);
+        if (found <= 0) {
+            err = found;
+            break;
+        }
+        plan->n_cells++;
+        err = take_cell(s, &plan_csv, &cell, reader->n_identities, p);
+        if (err == 0)
+            err = run_one(s, &cell, p);
+    }
+    progress_end(&s->progress);
+    if (err >= 0 && plan_csv.fd >= 0) {
+        int close_err = csv_close(&plan_csv, p);
+        return close_err != 0 ? close_err : err;
+    }
+    return err;
+}
+
+int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *const *argv,
+                   struct problem *p) {
+    struct plan plan = {.options = b->options};
+    struct sweep s = {.bench = b, .plan = &plan, .samples = {.fd = -1}};
+    int code = start_books(&s, argc, argv, p);
+    if (code == 0) {
+        fprintf(stderr, "run-bench: cells of %s, into %s\n", reader->name, s.folder.path);
+        int err = run_fed(&s, &plan, reader, p);
+        code = conclude(&s, err, p);
+        if (err == -EINVAL || err == -EBADMSG || err == -ENOENT)
+            code = EXIT_USAGE;
+    }
     sweep_close(&s);
     return code;
 }

@@ -10,6 +10,7 @@
 #include "harness/bench.h"
 #include "harness/folder.h"
 #include "harness/plan.h"
+#include "harness/plan_read.h"
 #include "harness/resume.h"
 
 #define EXIT_OK 0
@@ -20,6 +21,9 @@
 /* Starts a new run, or goes on with the one in `resumed` (its manifest loaded). The exit code of the program;
  * with the reason in p when it is EXIT_USAGE, or when a file could not be written. */
 int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *const *argv, struct problem *p);
+/* Starts a new run of the cells that a plan made elsewhere gives, each before the next is asked for. */
+int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *const *argv,
+                   struct problem *p);
 int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *resumed, json_t *manifest,
                  struct problem *p);
 

@@ -16,7 +16,7 @@ extern const struct workload workload_malloc_test, workload_larson, workload_fal
 extern const struct workload workload_pair, workload_linux_scalability, workload_threadtest,
     workload_glibc_simple, workload_glibc_thread, workload_t_test1, workload_t_test2, workload_phong,
     workload_alloc_test, workload_ring, workload_ring_xthread, workload_scatter_churn, workload_contention,
-    workload_superserver, workload_migrate, workload_msgpass;
+    workload_superserver, workload_migrate, workload_msgpass, workload_dep_pair;
 
 /* Memory over time, large blocks, and threads that come and go. */
 extern const struct workload workload_aligned, workload_blowup, workload_calloc_fresh,
@@ -49,6 +49,7 @@ const struct workload *const workload_table[] = {
     &workload_superserver,
     &workload_migrate,
     &workload_msgpass,
+    &workload_dep_pair,
     /* memory */
     &workload_aligned,
     &workload_blowup,

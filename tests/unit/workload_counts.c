@@ -47,6 +47,25 @@ static void spec_shrink(struct fake_spec *spec) {
         {"false-sharing-separate", "writes", 100},
         {"false-sharing-serial", "writes", 100},
         {"prodcons", "batch_objects", 100},
+        {"t-test1", "steps_per_thread", 300},
+        {"t-test2", "steps_per_thread", 300},
+        {"t-test2", "total_bytes", 400000},
+        {"glibc-thread", "entries", 100},
+        {"alloc-test", "entries", 1000},
+        {"ring", "ring_blocks", 100},
+        {"ring-xthread", "ring_blocks", 300},
+        {"scatter-churn", "blocks", 50},
+        {"scatter-churn", "ops", 10},
+        {"scatter-churn", "handed", 7},
+        {"scatter-churn", "loops", 5},
+        {"contention", "places", 50},
+        {"dep-pair", "age_bytes", 20000},
+        {"dep-pair", "depth", 30},
+        {"migrate", "scale", 1},
+        {"superserver", "live_bytes", 1 << 20},
+        {"superserver", "max_class", 12},
+        {"msgpass", "outstanding", 100},
+        {"migrate", "places", 20},
         {"blowup", "live_bytes", 1000000},
         {"blowup", "pairs", 500},
         {"blowup", "generations", 3},
@@ -126,6 +145,8 @@ static void counts_hold_for_every_preset(void **state) {
                 fake_param_set(&spec, p->set[i].param, p->set[i].value);
             spec.warmup_ops = (*w)->warmup_ops;
             spec.ops_total = (*w)->audit_ops / 10;
+            if (strcmp((*w)->name, "dep-pair") == 0)
+                fake_param_set(&spec, "age_bytes", 100000); /* a preset's 100 MB of each size take seconds */
             fake_run(&spec, &r);
             assert_honest(&spec, &r);
             assert_int_equal(r.measured_ops, spec.ops_total);

@@ -119,6 +119,23 @@ static void false_sharing_finds_an_object_given_twice(void **state) {
     assert_found_out(&spec, &r);
 }
 
+/* One thread: two owners of one block would be a data race. */
+static void the_suite_finds_a_block_given_twice(void **state) {
+    (void)state;
+    static const char *const names[] = {"alloc-test",   "contention",    "glibc-thread",
+                                        "migrate",      "msgpass",       "ring",
+                                        "ring-xthread", "scatter-churn", "superserver"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fake_spec spec;
+        struct fake_result r;
+        fake_spec_init(&spec, names[i], 1);
+        size_wanted = 1000;
+        good_calls = 3000;
+        run_on_doubles(&spec, &r);
+        assert_found_out(&spec, &r);
+    }
+}
+
 static void larson_refuses_an_empty_range_of_sizes(void **state) {
     (void)state;
     struct fake_spec spec;
@@ -131,12 +148,29 @@ static void larson_refuses_an_empty_range_of_sizes(void **state) {
     assert_int_equal(r.n_allocs, 0);
 }
 
+static void ranges_upside_down_are_refused(void **state) {
+    (void)state;
+    static const char *const names[] = {"contention", "glibc-thread", "phong", "scatter-churn"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fake_spec spec;
+        struct fake_result r;
+        fake_spec_init(&spec, names[i], 2);
+        fake_param_set(&spec, "min_bytes", 101);
+        fake_param_set(&spec, "max_bytes", 100);
+        fake_run(&spec, &r);
+        assert_int_equal(r.err, -EINVAL);
+        assert_int_equal(r.n_allocs, 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(larson_finds_a_block_given_twice),
         cmocka_unit_test(prodcons_finds_an_object_given_twice),
         cmocka_unit_test(prodcons_finds_a_record_given_twice),
         cmocka_unit_test(false_sharing_finds_an_object_given_twice),
+        cmocka_unit_test(the_suite_finds_a_block_given_twice),
+        cmocka_unit_test(ranges_upside_down_are_refused),
         cmocka_unit_test(larson_refuses_an_empty_range_of_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,9 @@
 
 #include "workloads/alloc_test.h"
 #include "workloads/draw.h"
+#include "workloads/ring_sizes.h"
 #include "workloads/size_table.h"
+#include "workloads/stamp.h"
 
 #define N_DRAWS 400000
 
@@ -111,12 +113,54 @@ static void few_places_are_all_reached(void **state) {
     }
 }
 
+static void ring_sizes_have_the_published_sums(void **state) {
+    (void)state;
+    struct ring_sizes s;
+    uint64_t n = 0, n_bytes = 0;
+    ring_sizes_fill_small(&s);
+    for (unsigned i = 0; i < s.n_rows; i++) {
+        assert_in_range(s.rows[i].bytes, 1, 999);
+        n += s.rows[i].count;
+        n_bytes += (uint64_t)s.rows[i].bytes * s.rows[i].count;
+    }
+    assert_int_equal(n, 19300);
+    assert_true(is_near((double)n_bytes / (double)n, 22.9, 0.01));
+
+    n = n_bytes = 0;
+    ring_sizes_fill_wide(&s);
+    assert_int_equal(s.n_rows, 12);
+    for (unsigned i = 0; i < s.n_rows; i++) {
+        n += s.rows[i].count;
+        n_bytes += (uint64_t)s.rows[i].bytes * s.rows[i].count;
+    }
+    assert_true(is_near((double)n_bytes / (double)n, 56, 0.01));
+}
+
+static void a_stamp_belongs_to_its_block_alone(void **state) {
+    (void)state;
+    static unsigned char blocks[1000];
+    unsigned n_mistaken = 0;
+    uint64_t stamp = stamp_make(&blocks[0], STAMP_MAX_BYTES, 0xabcdef);
+    assert_true(stamp_is_of(stamp, &blocks[0]));
+    assert_int_equal(stamp_bytes(stamp), STAMP_MAX_BYTES);
+    assert_true(stamp_is_by(stamp, 0xabcdef));
+    assert_true(stamp_is_by(stamp, 0x1abcdef)); /* 24 bits */
+    assert_false(stamp_is_by(stamp, 0xabcdee));
+    for (unsigned bit = 0; bit < 64; bit++)
+        n_mistaken += stamp_is_of(stamp ^ UINT64_C(1) << bit, &blocks[0]);
+    for (unsigned i = 1; i < sizeof blocks; i++)
+        n_mistaken += stamp_is_of(stamp, &blocks[i]);
+    assert_in_range(n_mistaken, 0, 2); /* one in 65536 is to be expected */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inverse_square_table_has_its_mean),
         cmocka_unit_test(small_biased_has_its_mean),
         cmocka_unit_test(halving_halves),
         cmocka_unit_test(places_follow_the_rule_of_eighty_and_twenty),
+        cmocka_unit_test(ring_sizes_have_the_published_sums),
+        cmocka_unit_test(a_stamp_belongs_to_its_block_alone),
         cmocka_unit_test(few_places_are_all_reached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

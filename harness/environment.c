@@ -21,13 +21,21 @@ static bool has_prefix(const char *text, const char *const *prefixes) {
 }
 
 bool environment_is_recorded(const char *variable) {
-    static const char *const prefixes[] = {"MALLOC_",          "MIMALLOC_",
-                                           "TCMALLOC_",        "TBB_",
-                                           "SCUDO_",           "JEMALLOC",
-                                           "ARENA_",           "GLIBC_TUNABLES=",
-                                           "LD_LIBRARY_PATH=", "ASAN_OPTIONS=",
-                                           "LSAN_OPTIONS=",    "TSAN_OPTIONS=",
-                                           "UBSAN_OPTIONS=",   NULL};
+    static const char *const prefixes[] = {"MALLOC_",
+                                           "MIMALLOC_",
+                                           "TCMALLOC_",
+                                           "TBB_",
+                                           "SCUDO_",
+                                           "JEMALLOC",
+                                           "ARENA_",
+                                           "HEAPDYNO_",
+                                           "GLIBC_TUNABLES=",
+                                           "LD_LIBRARY_PATH=",
+                                           "ASAN_OPTIONS=",
+                                           "LSAN_OPTIONS=",
+                                           "TSAN_OPTIONS=",
+                                           "UBSAN_OPTIONS=",
+                                           NULL};
     return has_prefix(variable, prefixes);
 }
 

@@ -20,7 +20,7 @@ extern const struct workload workload_pair, workload_linux_scalability, workload
 
 /* Memory over time, large blocks, and threads that come and go. */
 extern const struct workload workload_aligned, workload_blowup, workload_calloc_fresh,
-    workload_calloc_recycled, workload_hand_off, workload_large_saw, workload_lru_churn,
+    workload_calloc_recycled, workload_fleet, workload_hand_off, workload_large_saw, workload_lru_churn,
     workload_malloc_large, workload_mleak, workload_ramp_plateau, workload_realloc_grow, workload_robson,
     workload_sparse_survivor, workload_thread_churn;
 
@@ -55,6 +55,7 @@ const struct workload *const workload_table[] = {
     &workload_blowup,
     &workload_calloc_fresh,
     &workload_calloc_recycled,
+    &workload_fleet,
     &workload_hand_off,
     &workload_large_saw,
     &workload_lru_churn,

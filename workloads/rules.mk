@@ -15,3 +15,6 @@ $(WORKLOAD_CLANG_OBJS): $(B)/obj/clang/%.o: %.c Makefile
 
 # The bounds are tested as they are used: loaded from the build folder.
 $(B)/tests/workload_bounds $(B)/tests/workload_loop $(B)/tests/workload_sharing: | $(B)/libnull.so $(B)/libfloor.so
+
+# The default table of fleet is part of the object.
+$(B)/obj/workloads/fleet_table.o $(B)/obj/clang/workloads/fleet_table.o: workloads/data/fleet.csv

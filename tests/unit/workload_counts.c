@@ -73,6 +73,7 @@ static void spec_shrink(struct fake_spec *spec) {
         {"calloc-fresh", "total_bytes", 64 << 20},
         {"calloc-recycled", "size_bytes", 64},
         {"aligned", "max_align_bytes", 1024},
+        {"fleet", "total_bytes", 4 << 20},
         {"hand-off", "blocks", 200},
         {"large-saw", "min_bytes", 4096},
         {"large-saw", "total_bytes", 1 << 20},

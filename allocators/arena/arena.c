@@ -33,6 +33,7 @@ static struct arena *arena_create(_Atomic(struct arena *) *where, unsigned idx) 
     arena->idx = idx;
     arena->node = -1;
     lock_init(&arena->tcache_lock, LOCK_TCACHE_POOL);
+    lock_init(&arena->purge_lock, LOCK_PURGE);
     list_init(&arena->tcaches);
     arena_pages_init(arena);
     arena_huge_init(arena);
@@ -188,10 +189,8 @@ void arena_flush(struct arena *self, unsigned class_idx, void **objects, size_t 
     }
 }
 
-void arena_tick(struct arena *arena) {
-    uint64_t now_ns = os_now_ns();
-    if (now_ns < arena->next_tick_ns || !lock_try(&arena->pages_lock))
-        return;
+/* Holds purge_lock and pages_lock; the latter is let go. */
+static void arena_tick_held(struct arena *arena, uint64_t now_ns) {
     size_t n_unused = arena_unused_pages(arena);
     size_t n_dirty_max = decay_update(&arena->dirty_decay, now_ns, n_unused, arena->n_dirty_low);
     size_t n_muzzy_max = decay_update(&arena->muzzy_decay, now_ns, arena->n_muzzy_pages, arena->n_muzzy_low);
@@ -221,8 +220,19 @@ void arena_tick(struct arena *arena) {
     }
 }
 
+void arena_tick(struct arena *arena) {
+    uint64_t now_ns = os_now_ns();
+    if (now_ns < arena->next_tick_ns || !lock_try(&arena->purge_lock))
+        return;
+    if (lock_try(&arena->pages_lock))
+        arena_tick_held(arena, now_ns);
+    lock_release(&arena->purge_lock);
+}
+
 void arena_purge(struct arena *arena) {
     const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
+    if (!lock_acquire_unless_forking(&arena->purge_lock))
+        return;
     for (unsigned i = 0; i < SIZE_CLASS_N_SMALL; i++) {
         lock_acquire(&arena->bins[i].lock);
         bin_drain(&arena->bins[i], &supply);
@@ -238,6 +248,7 @@ void arena_purge(struct arena *arena) {
     decay_note_purged(&arena->dirty_decay, 0);
     decay_note_purged(&arena->muzzy_decay, 0);
     lock_release(&arena->pages_lock);
+    lock_release(&arena->purge_lock);
 }
 
 void arena_purge_all(void) {
@@ -258,16 +269,21 @@ void arena_set_decay(struct arena *arena, int64_t dirty_ms, int64_t muzzy_ms) {
     lock_release(&arena->pages_lock);
 }
 
-/* Applies an operation to the locks of all arenas, rank by rank: whoever holds a lock of a lower rank can
- * still get the higher ones that it needs to finish. */
+/* One fork at a time; taken by no one else. */
+static struct lock arena_fork_lock;
+
+/* Applies an operation to the locks of all arenas that the fork holds, rank by rank: whoever holds a lock of a lower
+ * rank can still get the higher ones that it needs to finish. */
 static void arena_fork_each(void (*op)(struct lock *)) {
     for (unsigned rank = 0; rank < LOCK_N_RANKS; rank++)
         for (unsigned i = 0; i < arena_n_in_table; i++) {
             struct arena *arena = arena_peek(i);
-            if (arena == NULL)
+            if (arena == NULL || !arena->is_held_by_fork)
                 continue;
             if (rank == LOCK_TCACHE_POOL)
                 op(&arena->tcache_lock);
+            if (rank == LOCK_PURGE)
+                op(&arena->purge_lock);
             for (unsigned b = 0; rank == LOCK_BIN && b < SIZE_CLASS_N_SMALL; b++)
                 op(&arena->bins[b].lock);
             if (rank == LOCK_HUGE)
@@ -277,20 +293,37 @@ static void arena_fork_each(void (*op)(struct lock *)) {
         }
 }
 
+static void arena_fork_forget(void) {
+    for (unsigned i = 0; i < arena_n_in_table; i++)
+        if (arena_peek(i) != NULL)
+            arena_peek(i)->is_held_by_fork = false;
+}
+
 void arena_fork_prepare(void) {
     lock_fork_begin();
+    lock_acquire_for_fork(&arena_fork_lock);
+    for (unsigned i = 0; i < arena_n_in_table; i++)
+        if (arena_peek(i) != NULL)
+            arena_peek(i)->is_held_by_fork = true;
     arena_fork_each(lock_acquire_for_fork);
 }
 
 void arena_fork_parent(void) {
     arena_fork_each(lock_release_after_fork);
+    arena_fork_forget();
+    lock_release_after_fork(&arena_fork_lock);
     lock_fork_end();
 }
 
 void arena_fork_child(void) {
     arena_fork_each(lock_reset_in_child);
-    /* The reserve arena was not locked and may be half-way through something: it is left behind. Frees into
-     * it end on its remote lists, which stay valid. */
+    /* The reserve arena, and those made during the fork, were not locked and may be half-way through something: they
+     * are left behind. Frees into them end on their remote lists, which stay valid. */
     atomic_store_explicit(&arena_spare, NULL, memory_order_release);
-    lock_fork_end();
+    for (unsigned i = 0; i < arena_n_in_table; i++)
+        if (arena_peek(i) != NULL && !arena_peek(i)->is_held_by_fork)
+            atomic_store_explicit(&arena_table[i], NULL, memory_order_release);
+    arena_fork_forget();
+    lock_reset_in_child(&arena_fork_lock);
+    lock_fork_child();
 }

@@ -31,6 +31,8 @@ struct arena {
     int node; /* NUMA node its memory is bound to, or -1 */
     _Atomic unsigned n_threads;
 
+    struct lock purge_lock; /* held by who purges, also while pages_lock is let go */
+    bool is_held_by_fork;   /* guarded by the lock of forks */
     struct lock pages_lock UTIL_ALIGN_LINE;
     uint64_t bucket_bits; /* bit b: buckets[b] is not empty */
     struct list chunks, dirty_chunks;
@@ -47,7 +49,7 @@ struct arena {
     struct lock huge_lock UTIL_ALIGN_LINE;
     struct list huge_oldest;                     /* cached blocks, oldest first */
     struct list huge_cached[ARENA_N_HUGE_LISTS]; /* the same by class, newest first */
-    size_t n_huge, n_huge_bytes;                 /* live and cached */
+    _Atomic size_t n_huge, n_huge_bytes;         /* live and cached; no lock */
     _Atomic size_t n_huge_cached_bytes;          /* changed under huge_lock, read without */
 
     struct lock tcache_lock UTIL_ALIGN_LINE;

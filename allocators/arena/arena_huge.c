@@ -1,4 +1,4 @@
-/* Huge blocks of an arena: live ones are listed, freed ones cached until they decay. All under huge_lock. */
+/* Huge blocks of an arena: live ones are their users', freed ones cached, under huge_lock, until they decay. */
 #include "arena.h"
 #include "conf.h"
 #include "os.h"
@@ -30,6 +30,14 @@ static inline void arena_huge_uncache(struct arena *arena, struct chunk *huge) {
     arena_count_huge_cached(arena, -huge->huge_bytes);
 }
 
+static bool arena_huge_resize_in_place(struct arena *arena, struct chunk *huge, size_t bytes) {
+    size_t old = huge->huge_bytes;
+    if (!huge_resize_in_place(huge, bytes))
+        return false;
+    atomic_fetch_add_explicit(&arena->n_huge_bytes, bytes - old, memory_order_relaxed);
+    return true;
+}
+
 /* A cached block of at least `bytes` and at most twice that, which is then cut down; among the latest of the two lists
  * in question. */
 static UTIL_NOINLINE struct chunk *arena_huge_fit(struct arena *arena, size_t bytes) {
@@ -42,10 +50,8 @@ static UTIL_NOINLINE struct chunk *arena_huge_fit(struct arena *arena, size_t by
             if (huge->huge_bytes < bytes || huge->huge_bytes / 2 > bytes)
                 continue;
             arena_huge_uncache(arena, huge);
-            arena->n_huge_bytes -= huge->huge_bytes;
             if (huge->huge_bytes != bytes)
-                huge_resize_in_place(huge, bytes); /* if refused, it stays larger */
-            arena->n_huge_bytes += huge->huge_bytes;
+                arena_huge_resize_in_place(arena, huge, bytes); /* if refused, it stays larger */
             return huge;
         }
     }
@@ -66,17 +72,15 @@ void *arena_huge_take(struct arena *arena, size_t bytes) {
     return p;
 }
 
-/* A new block, made without the lock, which is held again afterwards. */
+/* A new block, made without the lock. */
 static UTIL_NOINLINE struct chunk *arena_huge_make(struct arena *arena, size_t bytes, size_t align) {
-    lock_release(&arena->huge_lock);
     struct chunk *huge = huge_create(arena, bytes, align);
-    if (huge != NULL && conf.thp != CONF_THP_DEFAULT)
+    if (huge == NULL)
+        return NULL;
+    if (conf.thp != CONF_THP_DEFAULT)
         os_advise_huge_pages(huge_payload(huge), huge->huge_bytes, conf.thp == CONF_THP_ALWAYS);
-    lock_acquire(&arena->huge_lock);
-    if (huge != NULL) {
-        arena->n_huge++;
-        arena->n_huge_bytes += huge->huge_bytes;
-    }
+    atomic_fetch_add_explicit(&arena->n_huge, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&arena->n_huge_bytes, huge->huge_bytes, memory_order_relaxed);
     return huge;
 }
 
@@ -84,41 +88,33 @@ void *arena_huge_alloc(struct arena *arena, size_t bytes, size_t align, bool *is
     /* Even an empty block gets a page: aligned to a chunk, it lies where another chunk would begin. */
     bytes = util_align_up(util_max(bytes, 1), PAGE_BYTES);
     struct chunk *huge = NULL;
-    if (UTIL_UNLIKELY(!lock_acquire_unless_forking(&arena->huge_lock))) {
-        arena = arena_reserve();
-        if (arena == NULL)
-            return NULL;
-        lock_acquire(&arena->huge_lock);
-    }
-    if (align <= PAGE_BYTES)
+    /* While another thread forks, new ones are made. */
+    if (align <= PAGE_BYTES && lock_acquire_unless_forking(&arena->huge_lock)) {
         huge = arena_huge_fit(arena, bytes);
+        lock_release(&arena->huge_lock);
+    }
     if (huge == NULL)
         huge = arena_huge_make(arena, bytes, align);
-    if (huge == NULL) {
-        lock_release(&arena->huge_lock);
+    if (huge == NULL)
         return NULL;
-    }
     *is_zeroed = huge->huge_is_zeroed;
-    lock_release(&arena->huge_lock);
     return huge_payload(huge);
 }
 
 /* A block that is not to be cached. */
 static UTIL_NOINLINE void arena_huge_drop(struct arena *arena, struct chunk *huge) {
-    lock_acquire(&arena->huge_lock);
-    arena->n_huge--;
-    arena->n_huge_bytes -= huge->huge_bytes;
-    lock_release(&arena->huge_lock);
+    atomic_fetch_sub_explicit(&arena->n_huge, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&arena->n_huge_bytes, huge->huge_bytes, memory_order_relaxed);
     huge_destroy(huge);
 }
 
 void arena_huge_free(struct chunk *huge) {
     struct arena *arena = huge->owner;
-    if (UTIL_UNLIKELY(huge->huge_offset != PAGE_BYTES || arena->dirty_decay.time_ms == 0)) {
+    if (UTIL_UNLIKELY(huge->huge_offset != PAGE_BYTES || arena->dirty_decay.time_ms == 0 ||
+                      !lock_acquire_unless_forking(&arena->huge_lock))) {
         arena_huge_drop(arena, huge);
         return;
     }
-    lock_acquire(&arena->huge_lock);
     if (UTIL_UNLIKELY(huge->huge_is_cached))
         os_die("double free of", huge_payload(huge));
     huge->huge_is_cached = true;
@@ -129,28 +125,23 @@ void arena_huge_free(struct chunk *huge) {
     lock_release(&arena->huge_lock);
 }
 
+/* No lock: the block is the caller's. */
 void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move) {
     struct arena *arena = huge->owner;
     size_t old = huge->huge_bytes;
     bytes = util_align_up(bytes, PAGE_BYTES);
-    lock_acquire(&arena->huge_lock);
-    bool is_done = bytes == old || huge_resize_in_place(huge, bytes);
-    if (is_done)
-        arena->n_huge_bytes += bytes - old;
-    lock_release(&arena->huge_lock);
-    if (is_done)
+    if (bytes == old || arena_huge_resize_in_place(arena, huge, bytes))
         return huge_payload(huge);
     if (!may_move || bytes < old || huge->huge_offset != PAGE_BYTES)
         return NULL;
     struct chunk *moved = huge_move(huge, bytes);
     if (moved == NULL)
         return NULL;
-    lock_acquire(&arena->huge_lock);
-    arena->n_huge_bytes += bytes - old;
-    lock_release(&arena->huge_lock);
+    atomic_fetch_add_explicit(&arena->n_huge_bytes, bytes - old, memory_order_relaxed);
     return huge_payload(moved);
 }
 
+/* The caller holds purge_lock, so no fork has huge_lock. */
 void arena_huge_purge(struct arena *arena, size_t n_pages_limit) {
     lock_acquire(&arena->huge_lock);
     while (!list_is_empty(&arena->huge_oldest) &&

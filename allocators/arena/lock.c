@@ -67,6 +67,10 @@ void lock_fork_end(void) {
     atomic_fetch_sub_explicit(&lock_is_forking, 1, memory_order_acq_rel);
 }
 
+void lock_fork_child(void) {
+    atomic_store_explicit(&lock_is_forking, 0, memory_order_release);
+}
+
 void lock_acquire_for_fork(struct lock *lock) {
     while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
         os_futex_wait(&lock->state, 2, 0);

@@ -7,7 +7,8 @@
  * Fork: between the prepare handler and the end of fork every lock is held by the forking thread, while the C
  * library still takes the locks of stdio. A thread that owns a stdio lock and allocates must therefore not
  * wait for us: the first lock that an allocation takes is taken with lock_acquire_unless_forking, and the
- * caller goes to the reserve arena if that is refused. Frees never wait: they go by a remote list.
+ * caller goes to the reserve arena if that is refused. Frees never wait: they go by a remote list. Who holds a lock
+ * may wait for locks of higher rank, because fork, which takes them in order of rank, cannot have those yet.
  */
 #ifndef ARENA_LOCK_H
 #define ARENA_LOCK_H
@@ -18,6 +19,7 @@
 
 enum lock_rank {
     LOCK_TCACHE_POOL, /* an arena's thread caches */
+    LOCK_PURGE,       /* an arena's purging, which lets go of the locks below while the system works */
     LOCK_BIN,         /* one bin of one arena */
     LOCK_HUGE,        /* an arena's cache of huge blocks */
     LOCK_PAGES,       /* an arena's chunks, page maps, purging */
@@ -82,6 +84,9 @@ void lock_fork_end(void);
 /** Takes a lock on behalf of fork, in any order, and wakes whoever sleeps on it so that it sees the fork. */
 void lock_acquire_for_fork(struct lock *lock);
 void lock_release_after_fork(struct lock *lock);
+
+/** In the child: other threads that were forking do not exist. */
+void lock_fork_child(void);
 
 /** In the child: the lock is free, nobody else exists. */
 void lock_reset_in_child(struct lock *lock);

@@ -225,6 +225,14 @@ size_t api_usable_bytes(const void *p) {
     return p == NULL ? 0 : api_look_up(p).bytes;
 }
 
+void api_check_object(const void *p) {
+    struct api_block block = api_look_up(p);
+    if (block.class_idx < SIZE_CLASS_N_SMALL)
+        bin_check_region(block.chunk, p);
+    else if (block.class_idx < CHUNK_MAP_NONE && ((uintptr_t)p & (PAGE_BYTES - 1)) != 0)
+        os_die("free of an interior pointer", p);
+}
+
 void *api_zeroed(size_t align, size_t bytes) {
     bool is_zeroed = false;
     void *p;

@@ -27,6 +27,9 @@ void *api_aligned(size_t align, size_t bytes);
 void *api_zeroed(size_t align, size_t bytes);
 size_t api_usable_bytes(const void *p);
 
+/** Aborts unless p is the start of a live or cached object of ours. */
+void api_check_object(const void *p);
+
 /** Bytes that an allocation of so many would get; 0 if it is too large. */
 size_t api_rounded_bytes(size_t align, size_t bytes);
 

@@ -54,16 +54,16 @@ size_t decay_update(struct decay *decay, uint64_t now_ns, size_t n_pages, size_t
     uint64_t n_epochs = (now_ns - decay->start_ns) / decay->epoch_ns;
     decay->start_ns += n_epochs * decay->epoch_ns;
     decay_plan(decay);
+    size_t n_old = util_min(decay->n_pages_last, n_pages_low);
+    size_t n_new = n_pages > n_old ? util_min(n_pages - n_old, UINT32_MAX) : 0;
     if (n_epochs >= DECAY_N_EPOCHS) {
         memset(decay->backlog, 0, sizeof decay->backlog);
-    } else {
+    } else if (n_epochs > 0) {
         memmove(decay->backlog, decay->backlog + n_epochs,
                 (DECAY_N_EPOCHS - n_epochs) * sizeof decay->backlog[0]);
         memset(decay->backlog + DECAY_N_EPOCHS - n_epochs, 0, n_epochs * sizeof decay->backlog[0]);
+        decay->backlog[DECAY_N_EPOCHS - n_epochs] = (uint32_t)n_new;
     }
-    size_t n_old = util_min(decay->n_pages_last, n_pages_low);
-    if (n_pages > n_old)
-        decay->backlog[DECAY_N_EPOCHS - 1] = (uint32_t)util_min(n_pages - n_old, UINT32_MAX);
     decay->n_pages_last = n_pages;
     decay->n_pages_limit = decay_sum(decay);
     return decay->n_pages_limit;

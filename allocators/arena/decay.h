@@ -30,7 +30,8 @@ void decay_set_time(struct decay *decay, int64_t time_ms, uint64_t now_ns);
 
 /** Brings the history up to now_ns; n_pages are unused now, and n_pages_low is the least that was unused at
  * any time since the last call that returned a limit: pages above it were in use in the meantime and count as
- * new, so that a program which takes and frees the same memory again and again keeps it. Returns how many
+ * new, so that a program which takes and frees the same memory again and again keeps it. If several epochs have passed, new
+ *  pages count as having come in the first of them: a program that is not heard of for a while was idle after that. Returns how many
  * unused pages may stay; SIZE_MAX if no epoch has ended. */
 size_t decay_update(struct decay *decay, uint64_t now_ns, size_t n_pages, size_t n_pages_low);
 

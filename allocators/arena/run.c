@@ -69,6 +69,11 @@ struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_id
 
 void run_destroy(struct chunk *chunk, struct run *run) {
     const struct run_class *rc = &run_classes[run->class_idx];
+#if defined(ARENA_HARDENED)
+    /* The tags that the hardened build keeps at the end of freed regions are valid as long as the run is. */
+    for (size_t i = 1; i <= rc->n_regions; i++)
+        *(uint64_t *)(run_base(run) + i * rc->region_bytes - sizeof(uint64_t)) = 0;
+#endif
     memset(chunk_map(chunk) + run->first_page, CHUNK_MAP_NONE, rc->n_pages);
     chunk_slot_give(chunk, rc->pool, run->slot);
 }

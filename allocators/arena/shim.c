@@ -12,22 +12,35 @@
 #include "os.h"
 #include "shim.h"
 
+/* Which entry points the names stand for. */
+#if defined(ARENA_HARDENED)
+#include "harden.h"
+#define SHIM_CALL(fn) harden_##fn
+#else
+#define SHIM_CALL(fn) api_##fn
+/* The size that a sized free states is not looked at in the default build. */
+static inline void api_free_sized(void *p, size_t bytes) {
+    (void)bytes;
+    api_free(p);
+}
+#endif
+
 #define SHIM_EXPORT __attribute__((visibility("default")))
 
 SHIM_EXPORT void *SHIM_NAME(malloc)(size_t bytes) {
-    return api_alloc(bytes);
+    return SHIM_CALL(alloc)(bytes);
 }
 
 SHIM_EXPORT void SHIM_NAME(free)(void *p) {
-    api_free(p);
+    SHIM_CALL(free)(p);
 }
 
 SHIM_EXPORT void *SHIM_NAME(calloc)(size_t n, size_t bytes) {
-    return api_calloc(n, bytes);
+    return SHIM_CALL(calloc)(n, bytes);
 }
 
 SHIM_EXPORT void *SHIM_NAME(realloc)(void *p, size_t bytes) {
-    return api_realloc(p, bytes);
+    return SHIM_CALL(realloc)(p, bytes);
 }
 
 SHIM_EXPORT void *SHIM_NAME(reallocarray)(void *p, size_t n, size_t bytes) {
@@ -36,14 +49,14 @@ SHIM_EXPORT void *SHIM_NAME(reallocarray)(void *p, size_t n, size_t bytes) {
         errno = ENOMEM;
         return NULL;
     }
-    return api_realloc(p, total);
+    return SHIM_CALL(realloc)(p, total);
 }
 
 SHIM_EXPORT int SHIM_NAME(posix_memalign)(void **out, size_t align, size_t bytes) {
     if (!util_is_pow2(align) || align % sizeof(void *) != 0)
         return EINVAL;
     int saved = errno;
-    void *p = api_aligned(align, bytes);
+    void *p = SHIM_CALL(aligned)(align, bytes);
     errno = saved;
     if (p == NULL)
         return ENOMEM;
@@ -56,7 +69,7 @@ SHIM_EXPORT void *SHIM_NAME(aligned_alloc)(size_t align, size_t bytes) {
         errno = EINVAL;
         return NULL;
     }
-    return api_aligned(align, bytes);
+    return SHIM_CALL(aligned)(align, bytes);
 }
 
 /* As in glibc, an alignment that is no power of two is rounded up to one. */
@@ -67,11 +80,11 @@ SHIM_EXPORT void *SHIM_NAME(memalign)(size_t align, size_t bytes) {
     }
     if (!util_is_pow2(align))
         align = align == 0 ? 1 : (size_t)1 << (util_lg_floor(align) + 1);
-    return api_aligned(align, bytes);
+    return SHIM_CALL(aligned)(align, bytes);
 }
 
 SHIM_EXPORT void *SHIM_NAME(valloc)(size_t bytes) {
-    return api_aligned(PAGE_BYTES, bytes);
+    return SHIM_CALL(aligned)(PAGE_BYTES, bytes);
 }
 
 SHIM_EXPORT void *SHIM_NAME(pvalloc)(size_t bytes) {
@@ -80,26 +93,24 @@ SHIM_EXPORT void *SHIM_NAME(pvalloc)(size_t bytes) {
         errno = ENOMEM;
         return NULL;
     }
-    return api_aligned(PAGE_BYTES, rounded);
+    return SHIM_CALL(aligned)(PAGE_BYTES, rounded);
 }
 
 SHIM_EXPORT size_t SHIM_NAME(malloc_usable_size)(void *p) {
-    return api_usable_bytes(p);
+    return SHIM_CALL(usable_bytes)(p);
 }
 
 SHIM_EXPORT void SHIM_NAME(free_sized)(void *p, size_t bytes) {
-    (void)bytes;
-    api_free(p);
+    SHIM_CALL(free_sized)(p, bytes);
 }
 
 SHIM_EXPORT void SHIM_NAME(free_aligned_sized)(void *p, size_t align, size_t bytes) {
     (void)align;
-    (void)bytes;
-    api_free(p);
+    SHIM_CALL(free_sized)(p, bytes);
 }
 
 SHIM_EXPORT void SHIM_NAME(cfree)(void *p) {
-    api_free(p);
+    SHIM_CALL(free)(p);
 }
 
 /* 1 if memory may have been given back, as glibc says. */
@@ -121,45 +132,45 @@ static size_t shim_align_of(int flags) {
 
 SHIM_EXPORT void *SHIM_NAME(mallocx)(size_t bytes, int flags) {
     size_t align = shim_align_of(flags);
-    return (flags & MALLOCX_ZERO) != 0 ? api_zeroed(align, bytes) : api_aligned(align, bytes);
+    return (flags & MALLOCX_ZERO) != 0 ? SHIM_CALL(zeroed)(align, bytes) : SHIM_CALL(aligned)(align, bytes);
 }
 
 SHIM_EXPORT void *SHIM_NAME(rallocx)(void *p, size_t bytes, int flags) {
-    size_t align = shim_align_of(flags), old = api_usable_bytes(p);
+    size_t align = shim_align_of(flags), old = SHIM_CALL(usable_bytes)(p);
     if (align <= ((size_t)1 << SIZE_CLASS_QUANTUM_LG) && (flags & MALLOCX_ZERO) == 0)
-        return api_realloc(p, bytes);
-    void *moved = (flags & MALLOCX_ZERO) != 0 ? api_zeroed(align, bytes) : api_aligned(align, bytes);
+        return SHIM_CALL(realloc)(p, bytes);
+    void *moved =
+        (flags & MALLOCX_ZERO) != 0 ? SHIM_CALL(zeroed)(align, bytes) : SHIM_CALL(aligned)(align, bytes);
     if (moved == NULL)
         return NULL;
     memcpy(moved, p, util_min(old, bytes));
-    api_free(p);
+    SHIM_CALL(free)(p);
     return moved;
 }
 
 SHIM_EXPORT size_t SHIM_NAME(xallocx)(void *p, size_t bytes, size_t extra, int flags) {
     (void)flags;
-    return api_resize_in_place(p, bytes, extra);
+    return SHIM_CALL(resize_in_place)(p, bytes, extra);
 }
 
 SHIM_EXPORT size_t SHIM_NAME(sallocx)(const void *p, int flags) {
     (void)flags;
-    return api_usable_bytes(p);
+    return SHIM_CALL(usable_bytes)(p);
 }
 
 SHIM_EXPORT void SHIM_NAME(dallocx)(void *p, int flags) {
     (void)flags;
-    api_free(p);
+    SHIM_CALL(free)(p);
 }
 
 SHIM_EXPORT void SHIM_NAME(sdallocx)(void *p, size_t bytes, int flags) {
-    (void)bytes;
     (void)flags;
-    api_free(p);
+    SHIM_CALL(free_sized)(p, bytes);
 }
 
 SHIM_EXPORT size_t SHIM_NAME(nallocx)(size_t bytes, int flags) {
     api_init();
-    return api_rounded_bytes(shim_align_of(flags), bytes);
+    return SHIM_CALL(rounded_bytes)(shim_align_of(flags), bytes);
 }
 
 SHIM_EXPORT int SHIM_NAME(mallctl)(const char *name, void *old, size_t *old_bytes, void *new,
@@ -197,7 +208,7 @@ static UTIL_COLD void *shim_new_slow(size_t align, size_t bytes, bool may_throw)
         if (handler == NULL)
             break;
         handler();
-        void *p = api_aligned(align, bytes);
+        void *p = SHIM_CALL(aligned)(align, bytes);
         if (p != NULL)
             return p;
     }
@@ -211,14 +222,20 @@ static UTIL_COLD void *shim_new_slow(size_t align, size_t bytes, bool may_throw)
 #define SHIM_NEW(label, fn, params, align, may_throw)                                                        \
     SHIM_EXPORT void *fn params __asm__(label);                                                              \
     SHIM_EXPORT void *fn params {                                                                            \
-        void *p = api_aligned(align, bytes);                                                                 \
+        void *p = SHIM_CALL(aligned)(align, bytes);                                                          \
         return UTIL_LIKELY(p != NULL) ? p : shim_new_slow(align, bytes, may_throw);                          \
     }
 
 #define SHIM_DELETE(label, fn, params)                                                                       \
     SHIM_EXPORT void fn params __asm__(label);                                                               \
     SHIM_EXPORT void fn params {                                                                             \
-        api_free(p);                                                                                         \
+        SHIM_CALL(free)(p);                                                                                  \
+    }
+
+#define SHIM_DELETE_SIZED(label, fn, params)                                                                 \
+    SHIM_EXPORT void fn params __asm__(label);                                                               \
+    SHIM_EXPORT void fn params {                                                                             \
+        SHIM_CALL(free_sized)(p, bytes);                                                                     \
     }
 
 #define SHIM_UNUSED __attribute__((unused))
@@ -236,16 +253,16 @@ SHIM_NEW("_ZnamSt11align_val_tRKSt9nothrow_t", shim_new_array_aligned_nothrow,
 
 SHIM_DELETE("_ZdlPv", shim_delete, (void *p))
 SHIM_DELETE("_ZdaPv", shim_delete_array, (void *p))
-SHIM_DELETE("_ZdlPvm", shim_delete_sized, (void *p, SHIM_UNUSED size_t bytes))
-SHIM_DELETE("_ZdaPvm", shim_delete_array_sized, (void *p, SHIM_UNUSED size_t bytes))
+SHIM_DELETE_SIZED("_ZdlPvm", shim_delete_sized, (void *p, size_t bytes))
+SHIM_DELETE_SIZED("_ZdaPvm", shim_delete_array_sized, (void *p, size_t bytes))
 SHIM_DELETE("_ZdlPvRKSt9nothrow_t", shim_delete_nothrow, (void *p, SHIM_UNUSED const void *tag))
 SHIM_DELETE("_ZdaPvRKSt9nothrow_t", shim_delete_array_nothrow, (void *p, SHIM_UNUSED const void *tag))
 SHIM_DELETE("_ZdlPvSt11align_val_t", shim_delete_aligned, (void *p, SHIM_UNUSED size_t align))
 SHIM_DELETE("_ZdaPvSt11align_val_t", shim_delete_array_aligned, (void *p, SHIM_UNUSED size_t align))
-SHIM_DELETE("_ZdlPvmSt11align_val_t", shim_delete_sized_aligned,
-            (void *p, SHIM_UNUSED size_t bytes, SHIM_UNUSED size_t align))
-SHIM_DELETE("_ZdaPvmSt11align_val_t", shim_delete_array_sized_aligned,
-            (void *p, SHIM_UNUSED size_t bytes, SHIM_UNUSED size_t align))
+SHIM_DELETE_SIZED("_ZdlPvmSt11align_val_t", shim_delete_sized_aligned,
+                  (void *p, size_t bytes, SHIM_UNUSED size_t align))
+SHIM_DELETE_SIZED("_ZdaPvmSt11align_val_t", shim_delete_array_sized_aligned,
+                  (void *p, size_t bytes, SHIM_UNUSED size_t align))
 SHIM_DELETE("_ZdlPvSt11align_val_tRKSt9nothrow_t", shim_delete_aligned_nothrow,
             (void *p, SHIM_UNUSED size_t align, SHIM_UNUSED const void *tag))
 SHIM_DELETE("_ZdaPvSt11align_val_tRKSt9nothrow_t", shim_delete_array_aligned_nothrow,

@@ -33,6 +33,7 @@ struct tcache {
     struct tcache_tls *tls;
     uint64_t open_bits, gc_bits; /* classes with a stack; of these, those still to be aged in this round */
     size_t capacity_bytes;       /* sum over the bins */
+    size_t n_flushes;
     uint64_t n_allocated_bytes, last_event_ns;
     struct tcache_cold_bin bins[SIZE_CLASS_N_BINS];
 };
@@ -222,6 +223,14 @@ static size_t tcache_flush_count(unsigned class_idx, size_t capacity) {
     return class_idx < SIZE_CLASS_N_SMALL ? (capacity + 1) / 2 : (capacity * 3 + 3) / 4;
 }
 
+/* A program that only frees must age its pages, too: every eighth flush looks at the clock. */
+static void tcache_bin_make_room(unsigned class_idx) {
+    struct tcache *cold = tcache_tls.cold;
+    tcache_bin_flush(class_idx, tcache_flush_count(class_idx, cold->bins[class_idx].capacity));
+    if (++cold->n_flushes % 8 == 0)
+        arena_tick(tcache_tls.arena);
+}
+
 void tcache_free_slow(unsigned class_idx, void *p) {
     struct tcache_tls *tls = &tcache_tls;
     if (tls->state == TCACHE_UNUSED)
@@ -235,7 +244,7 @@ void tcache_free_slow(unsigned class_idx, void *p) {
         if (cb->has_filled)
             tcache_bin_grow(class_idx);
         if (tls->tops[class_idx] == tls->limits[class_idx])
-            tcache_bin_flush(class_idx, tcache_flush_count(class_idx, cb->capacity));
+            tcache_bin_make_room(class_idx);
         cb->has_flushed = true;
     }
     *tls->tops[class_idx]++ = p;

@@ -1,0 +1,171 @@
+#include "harden.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "api.h"
+#include "os.h"
+
+#define HARDEN_TAG_BYTES sizeof(uint64_t)
+#define HARDEN_GUARD 0xc3
+#define HARDEN_FREED 0x5a
+/* Of a freed block so much is filled and checked; more would make large frees slow. */
+#define HARDEN_FILL_MAX_BYTES ((size_t)16 << 10)
+/* A freed block that waits on a remote list carries a link at its start, which is not checked. */
+#define HARDEN_LINK_BYTES sizeof(void *)
+
+/* Drawn by the kernel for each process, at exec. */
+static uint64_t harden_secret(void) {
+    static _Atomic uint64_t secret;
+    uint64_t s = atomic_load_explicit(&secret, memory_order_relaxed);
+    if (s == 0) {
+        const void *random = (const void *)getauxval(AT_RANDOM);
+        uint64_t seed = 1;
+        if (random != NULL)
+            memcpy(&seed, random, sizeof seed);
+        s = util_mix(seed) | 1;
+        atomic_store_explicit(&secret, s, memory_order_relaxed);
+    }
+    return s;
+}
+
+static uint64_t harden_mix(const void *p) {
+    return util_mix((uintptr_t)p ^ harden_secret());
+}
+
+/* The tag of a live block; its upper bits are zero before mixing, so that damage shows. */
+static uint64_t harden_live_tag(const void *p, size_t bytes) {
+    return harden_mix(p) ^ bytes;
+}
+
+static uint64_t harden_freed_tag(const void *p) {
+    return harden_mix((const char *)p + 1);
+}
+
+static uint64_t *harden_tag_at(void *p, size_t block_bytes) {
+    return (uint64_t *)(void *)((char *)p + block_bytes - HARDEN_TAG_BYTES);
+}
+
+static bool harden_is_filled(const unsigned char *at, size_t n, unsigned char with) {
+    for (size_t i = 0; i < n; i++)
+        if (at[i] != with)
+            return false;
+    return true;
+}
+
+/* Requested size of a live block of block_bytes; aborts if the block is not live or its guard is damaged. */
+static size_t harden_check_live(void *p, size_t block_bytes) {
+    uint64_t tag = *harden_tag_at(p, block_bytes);
+    if (tag == harden_freed_tag(p))
+        os_die("double free of", p);
+    uint64_t bytes = tag ^ harden_mix(p);
+    if (bytes > block_bytes - HARDEN_TAG_BYTES ||
+        !harden_is_filled((unsigned char *)p + bytes, block_bytes - HARDEN_TAG_BYTES - bytes, HARDEN_GUARD))
+        os_die("write past the end of", p);
+    return bytes;
+}
+
+/* A block that comes from the allocator: untouched since its free, if it was freed; then guarded. */
+static void *harden_dress(void *p, size_t bytes) {
+    if (p == NULL)
+        return NULL;
+    size_t block_bytes = api_usable_bytes(p), payload = block_bytes - HARDEN_TAG_BYTES;
+    uint64_t *tag = harden_tag_at(p, block_bytes);
+    /* Pages beyond the small classes may have served others since, leaving the tag in place. */
+    if (payload < SIZE_CLASS_SMALL_MAX_BYTES && *tag == harden_freed_tag(p) &&
+        !harden_is_filled((unsigned char *)p + HARDEN_LINK_BYTES,
+                          util_min(payload, HARDEN_FILL_MAX_BYTES) - HARDEN_LINK_BYTES, HARDEN_FREED))
+        os_die("write after free of", p);
+    memset((char *)p + bytes, HARDEN_GUARD, payload - bytes);
+    *tag = harden_live_tag(p, bytes);
+    return p;
+}
+
+static bool harden_is_too_large(size_t bytes) {
+    if (bytes <= SIZE_CLASS_MAX_REQUEST_BYTES - HARDEN_TAG_BYTES)
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+void *harden_alloc(size_t bytes) {
+    return harden_is_too_large(bytes) ? NULL : harden_dress(api_alloc(bytes + HARDEN_TAG_BYTES), bytes);
+}
+
+void *harden_aligned(size_t align, size_t bytes) {
+    return harden_is_too_large(bytes) ? NULL
+                                      : harden_dress(api_aligned(align, bytes + HARDEN_TAG_BYTES), bytes);
+}
+
+void *harden_zeroed(size_t align, size_t bytes) {
+    void *p = harden_aligned(align, bytes);
+    return p == NULL ? NULL : memset(p, 0, bytes);
+}
+
+void *harden_calloc(size_t n, size_t bytes) {
+    size_t total;
+    if (__builtin_mul_overflow(n, bytes, &total)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return harden_zeroed(1, total);
+}
+
+size_t harden_usable_bytes(const void *p) {
+    if (p == NULL)
+        return 0;
+    api_check_object(p);
+    return harden_check_live((void *)(uintptr_t)p, api_usable_bytes(p));
+}
+
+/* Checks the block and makes it a freed one. */
+static void harden_undress(void *p, size_t *bytes) {
+    api_check_object(p);
+    size_t block_bytes = api_usable_bytes(p);
+    *bytes = harden_check_live(p, block_bytes);
+    memset(p, HARDEN_FREED, util_min(block_bytes - HARDEN_TAG_BYTES, HARDEN_FILL_MAX_BYTES));
+    *harden_tag_at(p, block_bytes) = harden_freed_tag(p);
+}
+
+void harden_free(void *p) {
+    size_t bytes;
+    if (p == NULL)
+        return;
+    harden_undress(p, &bytes);
+    api_free(p);
+}
+
+void harden_free_sized(void *p, size_t expected_bytes) {
+    if (p == NULL)
+        return;
+    if (harden_usable_bytes(p) != expected_bytes)
+        os_die("sized free with a wrong size of", p);
+    harden_free(p);
+}
+
+void *harden_realloc(void *p, size_t bytes) {
+    if (p == NULL)
+        return harden_alloc(bytes);
+    if (bytes == 0) {
+        harden_free(p);
+        return NULL;
+    }
+    size_t old = harden_usable_bytes(p);
+    void *moved = harden_alloc(bytes);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, p, util_min(old, bytes));
+    harden_free(p);
+    return moved;
+}
+
+size_t harden_resize_in_place(void *p, size_t bytes, size_t extra) {
+    (void)bytes;
+    (void)extra;
+    return harden_usable_bytes(p);
+}
+
+size_t harden_rounded_bytes(size_t align, size_t bytes) {
+    return api_rounded_bytes(align, bytes) == 0 ? 0 : bytes;
+}

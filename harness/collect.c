@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/callgrind.h"
 #include "harness/environment.h"
 #include "harness/spawn.h"
 
@@ -100,6 +101,20 @@ static void say(struct conversation *c, const void *message, size_t n_bytes) {
         ;
 }
 
+/* The node that the pages of the cell should be on, -1 when there is no one such node or no other. */
+static int expected_node(const struct conversation *c) {
+    const struct topology *t = c->bench->topology;
+    const struct slots *slots = c->record->cell->slots;
+    if (t->n_nodes < 2 || slots->membind.kind == MEMBIND_INTERLEAVE)
+        return -1;
+    if (slots->membind.kind == MEMBIND_NODE)
+        return slots->membind.node;
+    int node = slots->pus != NULL ? topology_node_of(t, slots->pus[0]) : -1;
+    for (unsigned i = 1; node >= 0 && i < slots->n_threads; i++)
+        node = topology_node_of(t, slots->pus[i]) == node ? node : -1;
+    return node;
+}
+
 static void say_spec(struct conversation *c, enum allocator_load load) {
     const struct plan_cell *cell = c->record->cell;
     struct cell_spec spec = {
@@ -109,6 +124,8 @@ static void say_spec(struct conversation *c, enum allocator_load load) {
         .seed = cell->seed,
         .ops_total = cell->ops_total,
         .duration_ns = cell->duration_ns,
+        .has_counters = cell->pass == PASS_TIMED && c->bench->options->instrument == INSTRUMENT_PERF,
+        .expected_node = -1,
     };
     snprintf(spec.allocator, sizeof spec.allocator, "%s", cell->allocator->name);
     snprintf(spec.library, sizeof spec.library, "%s", cell->allocator->path);
@@ -117,6 +134,7 @@ static void say_spec(struct conversation *c, enum allocator_load load) {
         snprintf(spec.workload, sizeof spec.workload, "%s", cell->workload->row->name);
         memcpy(spec.params, cell->workload->params, sizeof spec.params);
         spec.n_threads = cell->slots->n_threads;
+        spec.expected_node = expected_node(c);
         spec.warmup_ops = cell->workload->row->warmup_ops;
     }
     say(c, &spec, sizeof spec);
@@ -206,6 +224,8 @@ static void judge_end(struct conversation *c, int wait_status) {
         record_settle(r, STATUS_OOM, "killed from outside while %s: out of memory, as a rule", c->stage);
     else if (r->signal != 0)
         record_settle(r, STATUS_CRASH, "signal %d (%s) while %s", r->signal, strsignal(r->signal), c->stage);
+    else if (r->exit_code == SPAWN_POLICY_FAILED && !r->has_proof)
+        record_settle(r, STATUS_CRASH, "the kernel refused the memory policy");
     else if (r->exit_code == SPAWN_EXEC_FAILED && !r->has_proof && r->options->wrap != NULL)
         record_settle(r, STATUS_CRASH, "the command of --wrap cannot be executed: %s", r->options->wrap);
     else
@@ -227,17 +247,52 @@ static void judge_counts(struct record *r) {
                       x->counted_frees, x->counted_allocs);
 }
 
+/* What callgrind counted. Nothing else that such a process says of its costs is one. An allocator that works, as its
+ * audit has shown, but not under valgrind, is skipped. */
+static void judge_profile(const struct conversation *c, const struct callgrind *counter) {
+    struct record *r = c->record;
+    struct callgrind_counts counts;
+    struct problem p = {{0}};
+    record_forget_costs(r);
+    if (r->status == STATUS_CRASH && !c->was_killed) {
+        char why[sizeof r->why];
+        snprintf(why, sizeof why, "%s", r->why);
+        record_settle(r, STATUS_SKIP, "does not run under callgrind: %s", why);
+    }
+    if (r->status != STATUS_OK)
+        return;
+    bool is_libc = r->cell->allocator->row != NULL && r->cell->allocator->row->candidates == NULL &&
+                   r->cell->allocator->path[0] == '\0';
+    if (callgrind_read(counter, c->bench->cell_path, is_libc, &counts, &p) != 0) {
+        record_settle(r, STATUS_UNPROVEN, "%s", p.text);
+        return;
+    }
+    r->result.instructions = counts.total;
+    r->alloc_instructions = counts.allocator;
+}
+
+static const struct membind *membind_of(const struct plan_cell *cell) {
+    static const struct membind first_touch = {.kind = MEMBIND_FIRST_TOUCH};
+    return cell->slots != NULL ? &cell->slots->membind : &first_touch; /* a probe has no slots */
+}
+
 int collect_cell(struct bench *b, enum allocator_load load, const char *library, struct record *r,
                  struct problem *p) {
     struct conversation c = {.bench = b, .record = r, .stage = "loading and proving the allocator"};
     struct environment e;
+    struct callgrind counter = {0};
+    bool is_counted = r->cell->pass == PASS_INSTRUCTIONS;
     int err =
         environment_make(&e, environ, r->cell->allocator->config, load == LOAD_PRELOAD ? library : "", p);
     if (err != 0)
         goto out;
+    if (is_counted && (err = callgrind_open(&counter, p)) != 0)
+        goto out;
     r->start_unix_ns = bench_unix_now_ns();
-    c.deadline_ns = bench_now_ns() + b->options->timeout_ns + r->cell->duration_ns;
-    err = spawn_start(&c.child, b->cell_path, b->options->wrap, e.variables, p);
+    c.deadline_ns = bench_now_ns() + b->options->timeout_ns * (is_counted ? CALLGRIND_SLOWDOWN : 1) +
+                    r->cell->duration_ns;
+    err = spawn_start(&c.child, b->cell_path, is_counted ? counter.command : b->options->wrap, e.variables,
+                      membind_of(r->cell), p);
     if (err != 0)
         goto out;
     say_spec(&c, load);
@@ -250,9 +305,12 @@ int collect_cell(struct bench *b, enum allocator_load load, const char *library,
     }
     judge_end(&c, wait_status);
     judge_counts(r);
+    if (is_counted)
+        judge_profile(&c, &counter);
     if (heard == HEARD_STOP)
         err = COLLECT_STOPPED;
 out:
+    callgrind_close(&counter);
     environment_free(&e);
     return err;
 }

@@ -71,7 +71,7 @@ EMIT(emit_workload_version, fprintf(out, "%u", r->cell->workload->row->version))
 EMIT(emit_params, plan_write_params(out, r->cell->workload))
 EMIT(emit_threads, fprintf(out, "%u", r->cell->slots->n_threads))
 EMIT(emit_placement, fputs(placement_name(r->cell->slots->placement), out))
-EMIT(emit_membind, (void)r; fputs(PLAN_MEMBIND, out))
+EMIT(emit_membind, membind_write(out, &r->cell->slots->membind))
 EMIT(emit_pus, plan_write_pus(out, r->cell->slots))
 EMIT(emit_pinned, if (r->has_proof) fprintf(out, "%d", r->is_pinned))
 EMIT(emit_oversubscribed, fprintf(out, "%d", r->cell->slots->is_oversubscribed))
@@ -109,7 +109,7 @@ static const struct column column_table[] = {
     {"schema", "", "integer", "Version of this table; rises when a column changes its meaning", emit_schema, 0},
     {"run_id", "", "text", "The run that made the row", emit_run_id, 0},
     {"cell_id", "", "text", "First 12 hex digits of the SHA-256 over allocator, config, load, workload, workload_version, params, threads, placement, membind, pass", emit_cell_id, 0},
-    {"pass", "", "text", "timed: throughput counts; audit: fixed operations behind counting entries, the pass in which memory is compared", emit_pass, 0},
+    {"pass", "", "text", "timed: throughput counts; audit: fixed operations behind counting entries, the pass in which memory is compared; instructions: under callgrind, nothing but instructions is measured", emit_pass, 0},
     {"host", "", "text", "Name of the machine", emit_host, 0},
     {"allocator", "", "text", "Name in the registry, or the label given with NAME=PATH.so", emit_allocator, 0},
     {"allocator_version", "", "text", "As the library says; empty: it does not say", PROOF(version)},
@@ -124,10 +124,10 @@ static const struct column column_table[] = {
     {"params", "", "text", "All parameters of the workload, NAME=VALUE;NAME2=VALUE", emit_params, 0},
     {"threads", "threads", "integer", "Threads that call the allocator at one time", emit_threads, 0},
     {"placement", "", "text", "How threads were laid on processing units: cores, compact, scatter, none", emit_placement, 0},
-    {"membind", "", "text", "Memory binding: first-touch", emit_membind, 0},
+    {"membind", "", "text", "Where pages come from: first-touch, interleave, or the NUMA node they are bound to", emit_membind, 0},
     {"pus", "", "text", "OS index of the processing unit of each slot, 0;1;0;1; empty when not pinned", emit_pus, 0},
     {"pinned", "", "0 or 1", "1: every thread was bound and its mask read back equal", emit_pinned, 0},
-    {"on_node_fraction", "", "fraction", "Share of pages on the node of the thread that uses them", LATER},
+    {"on_node_fraction", "", "fraction", "Share of the anonymous pages on the node expected: the one of membind or, with first-touch, the one that all threads are pinned to; empty where no one node is expected, and on a machine that has one", FRACTION(on_node_fraction)},
     {"oversubscribed", "", "0 or 1", "1: more threads than processing units", emit_oversubscribed, 0},
     {"start_skew_ns", "ns", "integer", "From the first thread's start to the last one's", COUNT(start_skew_ns)},
     {"generations", "threads", "integer", "Fewest successors any slot had; empty below 3", emit_generations, offsetof(struct record, result.n_generations_min)},
@@ -155,13 +155,14 @@ static const struct column column_table[] = {
     {"minflt", "faults", "integer", "Minor page faults of the measured phase", COUNT(minflt)},
     {"majflt", "faults", "integer", "Major page faults of the measured phase", COUNT(majflt)},
     {"syscalls", "calls", "integer", "System calls of the measured phase", LATER},
-    {"instructions", "instructions", "integer", "Instructions of the measured phase", LATER},
-    {"cycles", "cycles", "integer", "Cycles of the measured phase", LATER},
-    {"cache_misses", "misses", "integer", "Last-level cache misses of the measured phase", LATER},
-    {"dtlb_misses", "misses", "integer", "Data TLB misses of the measured phase", LATER},
+    {"instructions", "instructions", "integer", "Instructions of the measured phase in user mode: the workload's loop and the allocator (docs/instructions.md)", COUNT(instructions)},
+    {"alloc_instructions", "instructions", "integer", "Of these, the ones executed in the allocator and in what it calls (pass instructions)", emit_u64, offsetof(struct record, alloc_instructions)},
+    {"cycles", "cycles", "integer", "Cycles of the measured phase in user mode (--instructions perf)", COUNT(cycles)},
+    {"cache_misses", "misses", "integer", "Last-level cache misses of the measured phase in user mode (--instructions perf)", COUNT(cache_misses)},
+    {"dtlb_misses", "misses", "integer", "Data TLB misses of loads in the measured phase in user mode (--instructions perf)", COUNT(dtlb_misses)},
     {"peak_live_bytes", "bytes", "integer", "Largest sum of live objects", LATER},
     {"start_rss_bytes", "bytes", "integer", "Resident set before the workload's setup", COUNT(start_rss_bytes)},
-    {"peak_rss_bytes", "bytes", "integer", "Largest resident set (VmHWM of the measured process)", COUNT(peak_rss_bytes)},
+    {"peak_rss_bytes", "bytes", "integer", "Largest resident set of the process (VmHWM), read last: never below the other three", COUNT(peak_rss_bytes)},
     {"end_rss_bytes", "bytes", "integer", "Resident set after the run, before anything is torn down", COUNT(end_rss_bytes)},
     {"retained_rss_bytes", "bytes", "integer", "Resident set after everything was freed", COUNT(retained_rss_bytes)},
     {"fragmentation", "", "fraction", "peak_rss_bytes over peak_live_bytes", LATER},

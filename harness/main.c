@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "harness/collect.h"
+#include "harness/instruments.h"
 #include "harness/list.h"
 #include "harness/manifest.h"
 #include "harness/sweep.h"
@@ -89,7 +90,7 @@ static int measure(struct options *o, const struct topology *t, const struct pla
         return EXIT_USAGE;
     }
     struct bench b;
-    if (bench_open(&b, o, t, p) != 0)
+    if (instruments_check(o, stderr, p) != 0 || bench_open(&b, o, t, p) != 0)
         return EXIT_USAGE;
     int code;
     if (o->plan != NULL)

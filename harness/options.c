@@ -90,6 +90,22 @@ static int take_load(struct options *o, const char *value, struct problem *p) {
     return 0;
 }
 
+static int take_instructions(struct options *o, const char *value, struct problem *p) {
+    if (strcmp(value, "callgrind") == 0)
+        o->instrument = INSTRUMENT_CALLGRIND;
+    else if (strcmp(value, "perf") == 0)
+        o->instrument = INSTRUMENT_PERF;
+    else
+        return problem_set(p, EINVAL, "allowed are callgrind, perf");
+    return 0;
+}
+
+static int take_membind(struct options *o, const char *value, struct problem *p) {
+    if (membind_parse(value, &o->membind) != 0)
+        return problem_set(p, EINVAL, "allowed are " MEMBIND_ALLOWED);
+    return 0;
+}
+
 static int take_text(const char **where, const char *value, struct problem *p) {
     if (value[0] == '\0')
         return problem_set(p, EINVAL, "the value is empty");
@@ -193,9 +209,19 @@ static const struct option_row {
      "cores (default): a unit of each core first, then siblings; compact: siblings side by "
      "side; scatter: as far apart as can be; none: not pinned",
      take_placement},
+    {"membind", "WHERE",
+     "first-touch (default): pages come from the node of the thread that touches them first; interleave: in "
+     "turn "
+     "from all nodes; NODE: from that NUMA node alone",
+     take_membind},
     {"seed", "N", "Seed of order and workloads; printed and recorded (default: 20060401)", take_seed},
     {"wrap", "COMMAND",
      "Run each cell under a command with arguments, split at blanks: 'valgrind --tool=callgrind'", take_wrap},
+    {NULL, NULL, "What to measure besides:", NULL},
+    {"instructions", "HOW",
+     "callgrind: one more pass of the cells with one thread under valgrind, which counts the workload's loop "
+     "instruction by instruction; perf: the processor's counters, in the timed pass, where it has some",
+     take_instructions},
     {NULL, NULL, "Where the results go:", NULL},
     {"out", "DIR", "Folder for the run; must be new or empty (default: results/ and the time)", take_out},
     {"resume", "DIR", "Go on with an interrupted run: what it was asked for, less what is there",
@@ -247,6 +273,9 @@ static error_t parse_one(int key, char *arg, struct argp_state *state) {
 static int options_check(const struct options *o, struct problem *p) {
     if (o->ops_total != 0 && o->duration_ns != 0)
         return problem_set(p, EINVAL, "--ops and --duration exclude each other: one of them ends a cell");
+    if (o->instrument == INSTRUMENT_CALLGRIND && o->wrap != NULL)
+        return problem_set(p, EINVAL,
+                           "--instructions callgrind and --wrap exclude each other: callgrind is a wrap");
     if (o->resume != NULL && o->n_given > 1)
         return problem_set(p, EINVAL, "--resume stands alone: what to run is in the manifest of its folder");
     if (o->plan != NULL && o->selects != NULL)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "harness/grammar.h"
+#include "harness/membind.h"
 #include "harness/problem.h"
 #include "harness/topology.h"
 #include "workloads/workload.h"
@@ -16,6 +17,13 @@
 #define HEAPDYNO_VERSION "0.1.0"
 
 enum action { ACTION_RUN, ACTION_LIST, ACTION_DRY_RUN, ACTION_PRINT_PLAN, ACTION_COLUMNS, ACTION_VERSION };
+
+/* By what instructions are counted. */
+enum instrument {
+    INSTRUMENT_NONE,
+    INSTRUMENT_CALLGRIND, /* a pass of its own, simulated: exact */
+    INSTRUMENT_PERF,      /* the processor's counters, in the timed pass */
+};
 
 /* A workload of the sweep with its parameters settled. */
 struct workload_choice {
@@ -36,6 +44,8 @@ struct options {
     uint64_t timeout_ns; /* for what a cell needs beyond its duration */
     enum placement placement;
     enum allocator_load load;
+    enum instrument instrument;
+    struct membind membind;
     bool is_quick;
     const char *out;    /* NULL: results/<time> */
     const char *resume; /* NULL: a new run */

@@ -20,8 +20,13 @@ const char *load_name(enum allocator_load load) {
 }
 
 int pass_parse(const char *text, enum cell_pass *out) {
-    *out = strcmp(text, pass_name(PASS_AUDIT)) == 0 ? PASS_AUDIT : PASS_TIMED;
-    return strcmp(text, pass_name(*out)) == 0 ? 0 : -EINVAL;
+    static const enum cell_pass planned[] = {PASS_TIMED, PASS_AUDIT, PASS_INSTRUCTIONS};
+    for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
+        *out = planned[i];
+        if (strcmp(text, pass_name(*out)) == 0)
+            return 0;
+    }
+    return -EINVAL;
 }
 
 int load_parse(const char *text, enum allocator_load *out) {
@@ -52,6 +57,7 @@ uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition)
 
 /* Every field is named, so that a new one cannot collide. */
 int plan_cell_identify(struct plan_cell *cell) {
+    char membind[MEMBIND_NAME_MAX];
     char *text = NULL;
     size_t n = 0;
     FILE *out = open_memstream(&text, &n);
@@ -62,7 +68,8 @@ int plan_cell_identify(struct plan_cell *cell) {
             cell->workload->row->version);
     plan_write_params(out, cell->workload);
     fprintf(out, "\nthreads=%u\nplacement=%s\nmembind=%s\npass=%s\n", cell->slots->n_threads,
-            placement_name(cell->slots->placement), PLAN_MEMBIND, pass_name(cell->pass));
+            placement_name(cell->slots->placement), membind_name(&cell->slots->membind, membind),
+            pass_name(cell->pass));
     if (fclose(out) != 0) {
         free(text);
         return -ENOMEM;
@@ -94,6 +101,7 @@ static int slots_fill(struct plan *plan, const struct topology *t) {
         struct slots *s = &plan->slots[i];
         s->n_threads = o->threads.counts[i];
         s->placement = o->placement;
+        s->membind = o->membind;
         if (slots_place(s, t) != 0)
             return -ENOMEM;
     }
@@ -109,6 +117,22 @@ static void shuffle(struct plan_cell *cells, size_t n, struct prng *g) {
     }
 }
 
+/* Instructions do not scatter as times do, and callgrind is some fifty times slower. */
+#define COUNTED_OPS_DIVISOR 10
+
+static enum cell_pass pass_of(const struct options *o, unsigned block) {
+    return block == 0 ? PASS_AUDIT : block <= o->reps ? PASS_TIMED : PASS_INSTRUCTIONS;
+}
+
+/* 0: a clock ends the cell. */
+static uint64_t ops_of(const struct options *o, const struct workload *row, enum cell_pass pass) {
+    if (o->ops_total != 0)
+        return o->ops_total;
+    if (pass == PASS_INSTRUCTIONS)
+        return row->audit_ops > COUNTED_OPS_DIVISOR ? row->audit_ops / COUNTED_OPS_DIVISOR : row->audit_ops;
+    return pass == PASS_AUDIT ? row->audit_ops : 0;
+}
+
 /* Each identity once, then shuffled. */
 static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells) {
     const struct options *o = plan->options;
@@ -117,21 +141,20 @@ static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells
         for (size_t w = 0; w < o->n_workloads; w++) {
             for (size_t s = 0; s < plan->n_slots; s++, n++) {
                 const struct workload *row = o->workloads[w].row;
-                bool is_audit = block == 0, by_ops = is_audit || o->ops_total != 0;
+                enum cell_pass pass = pass_of(o, block);
+                uint64_t ops_total = ops_of(o, row, pass);
                 struct plan_cell *cell = &cells[n];
                 *cell = (struct plan_cell){
                     .allocator = &o->allocators.items[a],
                     .workload = &o->workloads[w],
                     .slots = &plan->slots[s],
                     .load = o->load,
-                    .pass = is_audit ? PASS_AUDIT : PASS_TIMED,
+                    .pass = pass,
                     .block = block,
-                    .repetition = is_audit ? 1 : block,
+                    .repetition = pass == PASS_TIMED ? block : 1,
                     .identity_idx = n,
-                    .ops_total = o->ops_total != 0 ? o->ops_total
-                                 : is_audit        ? row->audit_ops
-                                                   : 0,
-                    .duration_ns = by_ops ? 0 : options_duration_ns(o, plan->slots[s].n_threads),
+                    .ops_total = ops_total,
+                    .duration_ns = ops_total != 0 ? 0 : options_duration_ns(o, plan->slots[s].n_threads),
                 };
                 cell->seed = plan_mix_seed(o->seed, row->name, cell->repetition);
                 if (plan_cell_identify(cell) != 0)
@@ -154,10 +177,11 @@ int plan_make(struct plan *plan, const struct options *o, const struct topology 
     if (err != 0)
         return problem_set(p, ENODATA,
                            "there is nothing to measure: no allocator or no workload is selected");
-    plan->n_cells = plan->n_identities * (1 + (size_t)o->reps);
+    unsigned n_blocks = 1 + o->reps + (o->instrument == INSTRUMENT_CALLGRIND);
+    plan->n_cells = plan->n_identities * n_blocks;
     plan->cells = calloc(plan->n_cells, sizeof *plan->cells);
     err = plan->cells != NULL ? slots_fill(plan, t) : -ENOMEM;
-    for (unsigned block = 0; err == 0 && block <= o->reps; block++)
+    for (unsigned block = 0; err == 0 && block < n_blocks; block++)
         err = block_fill(plan, block, plan->cells + block * plan->n_identities);
     if (err != 0) {
         plan_free(plan);

@@ -6,6 +6,7 @@
  *
  *   block 0          audit pass: each identity once
  *   block 1..reps    timed pass: each identity once, in an order of its own
+ *   block reps+1     instructions pass, with --instructions callgrind: each identity once
  *
  * Repetitions are outermost and the order inside a block is shuffled, so that slow drift of the machine hits
  * all allocators alike.
@@ -22,12 +23,12 @@
 #include "harness/topology.h"
 
 #define PLAN_ID_BYTES 13 /* 12 hex digits */
-#define PLAN_MEMBIND "first-touch"
 
-/* Where the threads of every cell with this many threads go. */
+/* Where the threads of every cell with this many threads go, and their memory. */
 struct slots {
     unsigned n_threads;
     enum placement placement;
+    struct membind membind;
     unsigned *pus; /* n_threads OS indices; NULL: not pinned */
     bool is_oversubscribed;
 };
@@ -68,7 +69,7 @@ uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition)
 
 const char *pass_name(enum cell_pass pass);
 const char *load_name(enum allocator_load load);
-/* Of the passes that can be planned: timed, audit. 0 or -EINVAL. */
+/* Of the passes that can be planned: timed, audit, instructions. 0 or -EINVAL. */
 int pass_parse(const char *text, enum cell_pass *out);
 /* 0 or -EINVAL. */
 int load_parse(const char *text, enum allocator_load *out);

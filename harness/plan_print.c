@@ -10,8 +10,11 @@
 #define START_NS 30000000ull
 #define THREAD_NS 8000000ull
 #define FIXED_OPS_NS 60000000ull
+#define CALLGRIND_NS 4000000000ull
 
 uint64_t plan_cell_estimate_ns(const struct plan_cell *cell) {
+    if (cell->pass == PASS_INSTRUCTIONS) /* with more threads there is no process */
+        return cell->slots->n_threads == 1 ? CALLGRIND_NS : 0;
     uint64_t work_ns = cell->ops_total != 0 ? FIXED_OPS_NS : cell->duration_ns;
     return START_NS + cell->slots->n_threads * THREAD_NS + work_ns;
 }
@@ -32,7 +35,9 @@ void plan_write_row(FILE *out, size_t position, const struct plan_cell *cell) {
     fprintf(out, ",%s,%s,%u,", load_name(cell->load), cell->workload->row->name,
             cell->workload->row->version);
     plan_write_params(out, cell->workload);
-    fprintf(out, ",%u,%s,%s,", cell->slots->n_threads, placement_name(cell->slots->placement), PLAN_MEMBIND);
+    fprintf(out, ",%u,%s,", cell->slots->n_threads, placement_name(cell->slots->placement));
+    membind_write(out, &cell->slots->membind);
+    fputc(',', out);
     plan_write_pus(out, cell->slots);
     fprintf(out, ",%d,%u,%u,%u,%" PRIu64 ",", cell->slots->is_oversubscribed, cell->block, cell->slot,
             cell->repetition, cell->seed);
@@ -63,13 +68,15 @@ static void write_cell(FILE *out, size_t position, const struct plan_cell *cell)
 }
 
 void plan_write_text(FILE *out, const struct plan *plan, const struct topology *t) {
+    char membind[MEMBIND_NAME_MAX];
     const struct options *o = plan->options;
     fprintf(out, "machine:    %u packages, %u NUMA nodes, %u cores, %u processing units%s\n", t->n_packages,
             t->n_nodes, t->n_cores, t->n_pus, t->is_thissystem ? "" : " (not this machine: plan only)");
-    fprintf(out, "sweep:      %zu allocators x %zu workloads x %u thread counts x (1 audit + %u timed)\n",
-            o->allocators.n, o->n_workloads, o->threads.n, o->reps);
-    fprintf(out, "conditions: load %s, placement %s, seed %" PRIu64 "\n\n", load_name(o->load),
-            placement_name(o->placement), o->seed);
+    fprintf(out, "sweep:      %zu allocators x %zu workloads x %u thread counts x (1 audit + %u timed%s)\n",
+            o->allocators.n, o->n_workloads, o->threads.n, o->reps,
+            o->instrument == INSTRUMENT_CALLGRIND ? " + 1 instructions" : "");
+    fprintf(out, "conditions: load %s, placement %s, membind %s, seed %" PRIu64 "\n\n", load_name(o->load),
+            placement_name(o->placement), membind_name(&o->membind, membind), o->seed);
     fprintf(out, "threads  processing units by slot\n");
     for (size_t i = 0; i < plan->n_slots; i++) {
         fprintf(out, "%7u  ", plan->slots[i].n_threads);

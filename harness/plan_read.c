@@ -135,14 +135,15 @@ static int take_words(const struct row *row, struct plan_cell *cell, struct slot
     const char *pass = row_field(row, COLUMN_PASS), *load = row_field(row, COLUMN_LOAD),
                *placement = row_field(row, COLUMN_PLACEMENT), *membind = row_field(row, COLUMN_MEMBIND);
     if (pass_parse(pass, &cell->pass) != 0)
-        return problem_set(p, EINVAL, "pass '%s': allowed are timed, audit", pass);
+        return problem_set(p, EINVAL, "pass '%s': allowed are timed, audit, instructions", pass);
     if (load_parse(load, &cell->load) != 0)
         return problem_set(p, EINVAL, "load '%s': allowed are dlopen, preload", load);
     if (placement_parse(placement, &slots->placement) != 0)
         return problem_set(p, EINVAL, "placement '%s': allowed are cores, compact, scatter, none", placement);
-    if (membind[0] != '\0' && strcmp(membind, PLAN_MEMBIND) != 0)
-        return problem_set(p, EINVAL, "membind '%s': allowed is %s", membind, PLAN_MEMBIND);
-    return 0;
+    slots->membind = (struct membind){.kind = MEMBIND_FIRST_TOUCH};
+    if (membind[0] != '\0' && membind_parse(membind, &slots->membind) != 0)
+        return problem_set(p, EINVAL, "membind '%s': allowed are " MEMBIND_ALLOWED, membind);
+    return membind_check(&slots->membind, p);
 }
 
 /* Either a time or a number of operations ends a cell. */

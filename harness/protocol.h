@@ -23,7 +23,7 @@
 
 #define CELL_FD 3
 #define CELL_MAGIC 0x6f6e7968u
-#define CELL_VERSION 1u
+#define CELL_VERSION 2u
 
 enum cell_pass {
     PASS_TIMED,
@@ -62,10 +62,12 @@ struct cell_spec {
     char workload[ALLOCATOR_NAME_MAX];
     int64_t params[WORKLOAD_MAX_PARAMS];
     uint32_t n_threads;
-    uint64_t seed;        /* mixed by the driver from master seed, workload and repetition */
-    uint64_t ops_total;   /* fixed number of operations over all threads; 0: duration_ns ends the run */
-    uint64_t duration_ns; /* of the window in which all threads run */
-    uint64_t warmup_ops;  /* per thread */
+    uint64_t seed;         /* mixed by the driver from master seed, workload and repetition */
+    uint64_t ops_total;    /* fixed number of operations over all threads; 0: duration_ns ends the run */
+    uint64_t duration_ns;  /* of the window in which all threads run */
+    uint64_t warmup_ops;   /* per thread */
+    uint32_t has_counters; /* read the processor's counters in the measured phase */
+    int32_t expected_node; /* NUMA node whose share of the pages is asked for; -1: none */
 };
 
 struct cell_proof {
@@ -102,11 +104,13 @@ struct cell_result {
     uint64_t expected_allocs, counted_allocs, counted_frees;               /* counted: audit pass only */
     uint64_t user_ns, sys_ns, run_delay_ns, nvcsw, nivcsw, minflt, majflt; /* measured phase */
     uint64_t start_rss_bytes;                                              /* before the workload's setup */
-    uint64_t peak_rss_bytes;                                               /* VmHWM, read after the run */
-    uint64_t end_rss_bytes;      /* after the run, before teardown */
-    uint64_t retained_rss_bytes; /* after teardown has freed everything */
-    uint64_t anon_huge_bytes;    /* after the run */
-    struct alloc_stats stats;    /* of the allocator itself, after the run */
+    uint64_t peak_rss_bytes;                                               /* VmHWM, read last */
+    uint64_t end_rss_bytes;                                   /* after the run, before teardown */
+    uint64_t retained_rss_bytes;                              /* after teardown has freed everything */
+    uint64_t anon_huge_bytes;                                 /* after the run */
+    double on_node_fraction;                                  /* of the anonymous pages, after the run */
+    uint64_t instructions, cycles, cache_misses, dtlb_misses; /* measured phase, user mode, all threads */
+    struct alloc_stats stats;                                 /* of the allocator itself, after the run */
 };
 
 #endif

@@ -58,6 +58,11 @@ static void result_clear(struct cell_result *r) {
         .end_rss_bytes = UINT64_MAX,
         .retained_rss_bytes = UINT64_MAX,
         .anon_huge_bytes = UINT64_MAX,
+        .on_node_fraction = NAN,
+        .instructions = UINT64_MAX,
+        .cycles = UINT64_MAX,
+        .cache_misses = UINT64_MAX,
+        .dtlb_misses = UINT64_MAX,
         .stats = {-1, -1, -1, -1},
     };
 }
@@ -69,7 +74,18 @@ void record_init(struct record *r, const struct run_identity *run, const struct 
     r->options = o;
     r->cell = cell;
     r->exit_code = -1;
+    r->alloc_instructions = UINT64_MAX;
     result_clear(&r->result);
+}
+
+void record_forget_costs(struct record *r) {
+    const struct cell_result kept = r->result;
+    result_clear(&r->result);
+    r->result.ops = kept.ops;
+    r->result.expected_allocs = kept.expected_allocs;
+    r->result.remote_free_fraction = kept.remote_free_fraction;
+    r->result.instructions = kept.instructions;
+    r->result.stats = kept.stats;
 }
 
 void record_settle(struct record *r, enum cell_status status, const char *format, ...) {

@@ -26,6 +26,7 @@ struct record {
     const struct plan_cell *cell;
     struct cell_proof proof; /* zeros until the cell sent it */
     struct cell_result result;
+    uint64_t alloc_instructions; /* of result.instructions, those of the allocator; UINT64_MAX: not known */
     char library_sha256[DIGEST_HEX_BYTES]; /* empty: no file */
     enum cell_status status;
     bool has_proof, has_result; /* the message arrived */
@@ -39,6 +40,9 @@ struct record {
 /* A record that has measured nothing yet. */
 void record_init(struct record *r, const struct run_identity *run, const struct options *o,
                  const struct plan_cell *cell);
+
+/* Takes back what is no measurement under an instrument that simulates: times, faults, resident memory. */
+void record_forget_costs(struct record *r);
 
 /* Gives the record a status and the reason, as one line. */
 void record_settle(struct record *r, enum cell_status status, const char *format, ...)

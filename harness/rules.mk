@@ -1,7 +1,7 @@
 # The driver: harness/*.c is the parent process; what is measured is built from harness/cell/.
 HARNESS_SRCS := $(filter-out harness/main.c,$(wildcard harness/*.c))
 HARNESS_OBJS := $(call obj,$(HARNESS_SRCS))
-HARNESS_LIBS := -lhwloc -ljansson -lcrypto
+HARNESS_LIBS := -lhwloc -ljansson -lcrypto -lnuma
 $(call obj,harness/manifest.c): CFLAGS_LOCAL := -DBUILD_VARIANT='"$(VARIANT)"' -DBUILD_FLAGS='"$(CPPFLAGS) $(CFLAGS)"'
 
 $(B)/run-bench: $(call obj,harness/main.c) $(HARNESS_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)

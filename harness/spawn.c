@@ -31,7 +31,8 @@ static int words_split(char *storage, const char *program, char **words) {
 }
 
 /* After fork: nothing here may return. */
-static _Noreturn void child_exec(int fd, pid_t parent, char **words, char *const *environment) {
+static _Noreturn void child_exec(int fd, pid_t parent, char **words, char *const *environment,
+                                 const struct membind *membind) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -46,12 +47,14 @@ static _Noreturn void child_exec(int fd, pid_t parent, char **words, char *const
     if (fd == CELL_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, CELL_FD) < 0)
         _exit(SPAWN_EXEC_FAILED);
     close_range(CELL_FD + 1, ~0u, 0);
+    if (membind_apply(membind) != 0)
+        _exit(SPAWN_POLICY_FAILED);
     execvpe(words[0], words, environment);
     _exit(SPAWN_EXEC_FAILED);
 }
 
 int spawn_start(struct child *child, const char *program, const char *wrap, char *const *environment,
-                struct problem *p) {
+                const struct membind *membind, struct problem *p) {
     *child = (struct child){.pid = -1, .fd = -1, .pidfd = -1};
     char *words[MAX_WORDS + 2];
     int ends[2] = {-1, -1}, err = 0;
@@ -69,7 +72,7 @@ int spawn_start(struct child *child, const char *program, const char *wrap, char
     pid_t parent = getpid();
     child->pid = fork();
     if (child->pid == 0)
-        child_exec(ends[1], parent, words, environment);
+        child_exec(ends[1], parent, words, environment, membind);
     close(ends[1]);
     if (child->pid < 0) {
         err = problem_set(p, errno, "cannot start a process for a cell: %s", strerror(errno));

@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include "harness/membind.h"
 #include "harness/problem.h"
 
 struct child {
@@ -18,11 +19,13 @@ struct child {
     int pidfd; /* readable when the child has ended */
 };
 
-/* Executes `program`, under the words of `wrap` when it is not NULL. 0 or -errno with the reason; a program
- * that cannot be executed ends with exit code SPAWN_EXEC_FAILED. */
+/* Executes `program`, under the words of `wrap` when it is not NULL, with its memory placed by `membind`. 0 or
+ * -errno with the reason; a program that cannot be executed ends with exit code SPAWN_EXEC_FAILED, one whose
+ * memory policy the kernel refused with SPAWN_POLICY_FAILED. */
 int spawn_start(struct child *child, const char *program, const char *wrap, char *const *environment,
-                struct problem *p);
+                const struct membind *membind, struct problem *p);
 #define SPAWN_EXEC_FAILED 127
+#define SPAWN_POLICY_FAILED 126
 
 void spawn_kill(const struct child *child);
 

@@ -135,6 +135,13 @@ int topology_place(const struct topology *t, enum placement placement, unsigned 
     return 1;
 }
 
+int topology_node_of(const struct topology *t, unsigned pu) {
+    hwloc_obj_t unit = hwloc_get_pu_obj_by_os_index(t->hwloc, pu);
+    if (unit == NULL || unit->nodeset == NULL || hwloc_bitmap_weight(unit->nodeset) != 1)
+        return -1;
+    return hwloc_bitmap_first(unit->nodeset);
+}
+
 int topology_export(const struct topology *t, const char *path, struct problem *p) {
     errno = 0;
     if (hwloc_topology_export_xml(t->hwloc, path, 0) == 0)

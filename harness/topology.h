@@ -46,6 +46,9 @@ void topology_close(struct topology *t);
  */
 int topology_place(const struct topology *t, enum placement placement, unsigned n_threads, unsigned *pus);
 
+/* OS index of the NUMA node of a unit; -1: it has none, or more than one. */
+int topology_node_of(const struct topology *t, unsigned pu);
+
 /* Writes the hwloc export. 0 or -errno with the reason. */
 int topology_export(const struct topology *t, const char *path, struct problem *p);
 

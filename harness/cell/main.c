@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "harness/cell/pages.h"
 #include "harness/cell/probe.h"
 #include "harness/cell/run.h"
 #include "harness/protocol.h"
@@ -150,17 +151,33 @@ static void clear_result(void) {
     result.header = header;
     result.status = STATUS_OK;
     memset(result.why, 0, sizeof result.why);
-    result.remote_free_fraction = result.shared_line_fraction = NAN;
+    result.remote_free_fraction = result.shared_line_fraction = result.on_node_fraction = NAN;
     result.stats = unknown;
 }
 
 static void report_memory(void) {
-    struct probe_memory memory = probe_memory();
-    result.peak_rss_bytes = memory.peak_rss_bytes;
-    result.end_rss_bytes = memory.rss_bytes;
+    result.end_rss_bytes = probe_memory().rss_bytes;
     result.anon_huge_bytes = probe_anon_huge_bytes();
+    if (spec.expected_node >= 0)
+        result.on_node_fraction = pages_on_node_fraction(spec.expected_node);
     if (subject.row && subject.row->stats && subject.row->stats(&subject, &result.stats))
         result.stats = (struct alloc_stats){-1, -1, -1, -1};
+}
+
+static void raise_to(uint64_t *peak, uint64_t value) {
+    if (*peak != UINT64_MAX && value != UINT64_MAX && value > *peak)
+        *peak = value;
+}
+
+/* The peak is read last, and is at least what was read before it: where the kernel keeps a thread's changes to the
+ * resident set back for a while, its own peak may lag. */
+static void report_end(void) {
+    struct probe_memory memory = probe_memory();
+    result.retained_rss_bytes = memory.rss_bytes;
+    result.peak_rss_bytes = memory.peak_rss_bytes;
+    raise_to(&result.peak_rss_bytes, result.start_rss_bytes);
+    raise_to(&result.peak_rss_bytes, result.end_rss_bytes);
+    raise_to(&result.peak_rss_bytes, result.retained_rss_bytes);
 }
 
 /* After teardown the counts must be those that the workload announced, and everything must be freed. */
@@ -208,7 +225,7 @@ static void measure(const struct workload *workload) {
         result.expected_allocs = workload->expected_allocs(&run.cell);
     if (workload->teardown)
         workload->teardown(&run.cell);
-    result.retained_rss_bytes = probe_memory().rss_bytes;
+    report_end();
     if (spec.pass == PASS_AUDIT)
         judge_counts();
     finish();

@@ -116,6 +116,14 @@ static void end_by_clock(struct run *r) {
     atomic_store(&r->cell.is_stopping, true);
 }
 
+/* Of all threads while they wait at the gate: the slots' first threads, whose successors count with them. */
+static void open_counters(struct run *r) {
+    int32_t *tids = scratch_alloc(r->cell.n_threads * sizeof *tids, sizeof *tids);
+    for (unsigned i = 0; tids && i < r->cell.n_threads; i++)
+        tids[i] = r->slots[i].tid;
+    counters_open(&r->counters, tids, tids ? r->cell.n_threads : 0);
+}
+
 int run_measure(struct run *r) {
     struct cell *c = &r->cell;
     int err = r->workload->setup ? r->workload->setup(c) : 0;
@@ -131,12 +139,16 @@ int run_measure(struct run *r) {
     if (err)
         return err;
     begin_phase(r, PHASE_MEASURED);
+    if (r->spec->has_counters)
+        open_counters(r);
     r->usage_before = probe_usage();
     gate_open(&r->gate);
     if (r->spec->ops_total == 0)
         end_by_clock(r);
     err = wait_gate(r);
     r->usage_after = probe_usage();
+    if (r->spec->has_counters)
+        counters_read(&r->counters);
     c->is_measuring = false;
     return err;
 }
@@ -207,4 +219,10 @@ void run_report(const struct run *r, struct cell_result *out) {
     out->nivcsw = b->nivcsw - a->nivcsw;
     out->minflt = b->minflt - a->minflt;
     out->majflt = b->majflt - a->majflt;
+    if (r->spec->has_counters) {
+        out->instructions = r->counters.values[COUNTER_INSTRUCTIONS];
+        out->cycles = r->counters.values[COUNTER_CYCLES];
+        out->cache_misses = r->counters.values[COUNTER_CACHE_MISSES];
+        out->dtlb_misses = r->counters.values[COUNTER_DTLB_MISSES];
+    }
 }

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "harness/cell/counters.h"
 #include "harness/cell/gate.h"
 #include "harness/cell/probe.h"
 #include "harness/protocol.h"
@@ -49,6 +50,7 @@ struct run {
     _Atomic int window_state; /* written under window_lock; main peeks */
     uint64_t open_ns, close_ns;
     struct probe_usage usage_before, usage_after;
+    struct counters counters; /* of the measured phase, when spec->has_counters */
 };
 
 /* Fills run and makes its threads, which publish their tids and wait. 0, or -errno after cell_fail. */

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <valgrind/callgrind.h>
+
 #include "harness/cell/run.h"
 
 /* Counting system calls or instructions, the harness's own reading of the scheduler is left out. */
@@ -41,18 +43,31 @@ static bool make_successor(struct slot *s) {
     return false;
 }
 
+/* The workload's own loop, and nothing else, is what callgrind is let to see. Elsewhere its requests are no-ops. */
+static enum run_result run_counted(struct slot *s) {
+    CALLGRIND_START_INSTRUMENTATION;
+    enum run_result result = s->run->workload->run(s->worker);
+    CALLGRIND_STOP_INSTRUMENTATION;
+    return result;
+}
+
 /* Serves the slot until its share is done. False: a successor goes on with it and this thread ends. */
 static bool serve(struct slot *s) {
     struct run *r = s->run;
     bool is_measured = s->phase == PHASE_MEASURED;
+    bool is_counted = is_measured && r->spec->pass == PASS_INSTRUCTIONS;
     uint64_t delay_ns = 0; /* of a successor: all of its life is in the phase */
     enum run_result result;
 
     if (is_measured && !s->is_started) {
         delay_ns = is_delay_wanted(r) ? probe_run_delay_ns() : UINT64_MAX;
-        window_enter(r, s);
+        if (is_counted) /* no window: opening one wakes main, which would be counted too */
+            s->is_started = true;
+        else
+            window_enter(r, s);
     }
-    result = r->workload->run(s->worker); /* also after a stop: other slots may wait for this one */
+    /* Also after a stop: other slots may wait for this one. */
+    result = is_counted ? run_counted(s) : r->workload->run(s->worker);
     if (result == RUN_SUCCEED && atomic_load(&r->cell.is_stopping))
         result = RUN_DONE; /* a successor born after the end would have nothing to do */
     if (result == RUN_DONE && is_measured) {

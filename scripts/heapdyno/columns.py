@@ -14,7 +14,7 @@ INTEGERS = (
     "workload_version", "threads", "pinned", "oversubscribed", "start_skew_ns", "generations", "block",
     "slot", "repetition", "start_unix_ns", "duration_ns", "ops_target", "ops", "window_ops",
     "window_ns", "expected_allocs", "counted_allocs", "counted_frees", "wall_ns", "user_ns", "sys_ns",
-    "run_delay_ns", "nvcsw", "nivcsw", "minflt", "majflt", "syscalls", "instructions", "cycles",
+    "run_delay_ns", "nvcsw", "nivcsw", "minflt", "majflt", "syscalls", "instructions", "alloc_instructions", "cycles",
     "cache_misses", "dtlb_misses", "peak_live_bytes", "start_rss_bytes", "peak_rss_bytes",
     "end_rss_bytes", "retained_rss_bytes", "anon_huge_bytes", "alloc_allocated_bytes",
     "alloc_active_bytes", "alloc_resident_bytes", "alloc_metadata_bytes", "lat_p50_ns", "lat_p90_ns",

@@ -93,7 +93,7 @@ def test_line_torn_in_the_middle_is_refused(tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     lines[2] = lines[2][:60]
     path.write_text("".join(lines))
-    with pytest.raises(RunError, match=r"samples.csv:3: \d+ fields, but the header has 76"):
+    with pytest.raises(RunError, match=r"samples.csv:3: \d+ fields, but the header has 77"):
         read_run(tmp_path)
 
 
@@ -214,4 +214,4 @@ def test_header_is_the_dictionary(tmp_path):
 def test_csv_written_by_the_helper_is_read_back_whole(tmp_path):
     golden.write_run(tmp_path, good_rows())
     with (tmp_path / "samples.csv").open(newline="") as file:
-        assert {len(record) for record in csv.reader(file)} == {76}
+        assert {len(record) for record in csv.reader(file)} == {len(golden.HEADER)}

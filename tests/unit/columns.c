@@ -37,10 +37,11 @@ static const char *value(const char *column) {
 }
 
 static const struct run_identity run = {"run-1", "host"};
-static const struct options options = {.load = LOAD_PRELOAD, .placement = PLACEMENT_SCATTER};
+static const struct options options;
 static const struct allocator_choice allocator = {.name = "je", .config = "MALLOC_CONF=a:b,c:d"};
 static unsigned pus[2] = {4, 9};
-static const struct slots slots = {.n_threads = 2, .pus = pus, .is_oversubscribed = true};
+static const struct slots slots = {
+    .n_threads = 2, .placement = PLACEMENT_SCATTER, .pus = pus, .is_oversubscribed = true};
 
 static struct plan_cell cell_make(struct workload_choice *w) {
     *w = (struct workload_choice){.row = workload_find("larson")};
@@ -49,6 +50,7 @@ static struct plan_cell cell_make(struct workload_choice *w) {
     return (struct plan_cell){.allocator = &allocator,
                               .workload = w,
                               .slots = &slots,
+                              .load = LOAD_PRELOAD,
                               .pass = PASS_TIMED,
                               .block = 2,
                               .slot = 5,

@@ -1,0 +1,117 @@
+#!/usr/bin/env bats
+# Instructions, counters, memory policies: what is measured besides time.
+# shellcheck disable=SC2154 # status and output are set by bats
+
+setup_file() {
+  load driver
+  common_build
+}
+
+setup() {
+  load driver
+  common_setup
+}
+
+quick() {
+  "$BENCH" --out "$OUT" --threads 1 --reps 1 --ops 20000 "$@"
+}
+
+needs_valgrind() {
+  command -v valgrind >/dev/null || skip "no valgrind"
+  [ "$BUILD" = "$ROOT/build" ] || skip "counts are of the release build"
+}
+
+@test "callgrind: floor costs its own three instructions a pair, in each order" {
+  needs_valgrind
+  quick --workloads pair,pair@fifo,pair@reversed --allocators floor --instructions callgrind
+  every_cell_once
+  run rows pass status ops alloc_instructions
+  echo "$output"
+  [ "$(grep -c '^instructions ok 20000 60000$' <<<"$output")" -eq 3 ]
+}
+
+@test "callgrind: twice the operations, twice the instructions, to a thousandth" {
+  needs_valgrind
+  quick --workloads pair,pair@fifo --allocators glibc,arena --instructions callgrind
+  rows pass allocator params alloc_instructions | grep ^instructions | sort >"$BATS_TEST_TMPDIR/once"
+  OUT=$OUT.2 quick --workloads pair,pair@fifo --allocators glibc,arena --instructions callgrind --ops 40000
+  OUT=$OUT.2 rows pass allocator params alloc_instructions | grep ^instructions | sort >"$BATS_TEST_TMPDIR/twice"
+  paste -d' ' "$BATS_TEST_TMPDIR/once" "$BATS_TEST_TMPDIR/twice"
+  paste -d' ' "$BATS_TEST_TMPDIR/once" "$BATS_TEST_TMPDIR/twice" |
+    awk '{ d = $8 / (2 * $4) - 1; if (d < 0) d = -d; n += d < 0.001 && $4 > 0 } END { exit n != 4 }'
+}
+
+@test "callgrind: rows hold nothing that valgrind made up, and threads are skipped" {
+  needs_valgrind
+  quick --threads 1,2 --workloads pair --allocators glibc --instructions callgrind
+  run rows pass threads status wall_ns user_ns minflt peak_rss_bytes ops_per_s
+  echo "$output"
+  grep -q '^instructions 1 ok *$' <<<"$output"
+  grep -q '^instructions 2 skip *$' <<<"$output"
+  column why | grep -q 'counted with one thread'
+  run bash -c 'ls /tmp/heapdyno-callgrind.* 2>/dev/null'
+  [ -z "$output" ]
+}
+
+@test "callgrind: an allocator that valgrind cannot run is skipped with the reason" {
+  needs_valgrind
+  "$BENCH" --list | grep -q '^ *scudo .*not' && skip "no scudo"
+  quick --workloads pair --allocators scudo --instructions callgrind
+  run rows pass status why
+  echo "$output"
+  grep -q '^audit ok' <<<"$output"
+  grep -Eq '^instructions (ok|skip does not run under callgrind: )' <<<"$output"
+}
+
+@test "callgrind and --wrap exclude each other; without valgrind nothing is measured" {
+  refused "exclude each other" --instructions callgrind --wrap 'nice -n 5' --out "$OUT"
+  refused "allowed are callgrind, perf" --instructions strace --out "$OUT"
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  PATH=$BATS_TEST_TMPDIR/bin refused "valgrind cannot be run" --instructions callgrind --out "$OUT"
+  [ ! -e "$OUT" ]
+}
+
+@test "perf: rows are there without counters, which is said once" {
+  run quick --workloads pair --allocators glibc,null --instructions perf
+  echo "$output"
+  [ "$status" -eq 0 ]
+  n_said=$(grep -c 'counters cannot be read' <<<"$output" || true)
+  filled=$(rows pass instructions | grep -c '^timed [1-9]' || true)
+  [ "$n_said/$filled" = 1/0 ] || [ "$n_said/$filled" = 0/2 ]
+}
+
+@test "membind: in the row, in the identity, and refused where the node is not there" {
+  quick --workloads malloc-test --allocators glibc --membind 0
+  [ "$(column membind | sort -u)" = 0 ]
+  OUT=$OUT.2 quick --workloads malloc-test --allocators glibc --membind interleave
+  [ "$(OUT=$OUT.2 column membind "$OUT.2/samples.csv" | sort -u)" = interleave ]
+  [ "$(column cell_id | sort)" != "$(column cell_id "$OUT.2/samples.csv" | sort)" ]
+  refused "no NUMA node of that number" --membind 4095 --out "$OUT.3"
+  refused "allowed are first-touch" --membind everywhere --out "$OUT.3"
+  [ ! -e "$OUT.3" ]
+  if [ "$(find /sys/devices/system/node -maxdepth 1 -name 'node[0-9]*' | wc -l)" -le 1 ]; then
+    [ -z "$(column on_node_fraction | tr -d '\n')" ]
+  else
+    column on_node_fraction | awk '$1 < 0.9 { bad = 1 } END { exit bad }'
+  fi
+}
+
+@test "membind: the policy is that of the measured process" {
+  cat >"$BATS_TEST_TMPDIR/show" <<'SHOW'
+#!/bin/sh
+cat /proc/self/numa_maps >>"$0.seen"
+exec "$@"
+SHOW
+  chmod +x "$BATS_TEST_TMPDIR/show"
+  [ -r /proc/self/numa_maps ] || skip "no numa_maps"
+  quick --workloads malloc-test --allocators glibc --membind interleave --wrap "$BATS_TEST_TMPDIR/show"
+  grep -q ' interleave:0' "$BATS_TEST_TMPDIR/show.seen"
+}
+
+@test "faults are those of the measured phase; the peak is never below what is retained" {
+  quick --workloads pair,pair@fifo --allocators glibc,arena,null --ops 1000000
+  rows pass allocator minflt peak_rss_bytes end_rss_bytes retained_rss_bytes start_rss_bytes
+  rows pass minflt | awk '$1 == "timed" && $2 >= 1000 { bad = 1 } END { exit bad }'
+  rows peak_rss_bytes end_rss_bytes retained_rss_bytes start_rss_bytes |
+    awk '$1 < $2 || $1 < $3 || $1 < $4 { bad = 1 } END { exit bad }'
+}

@@ -77,15 +77,22 @@ static inline __attribute__((always_inline)) uint64_t lifo_pairs(const struct al
 static inline __attribute__((always_inline)) uint64_t batch_pairs(const struct alloc_ops *heap, int call,
                                                                   size_t size_bytes, unsigned char **blocks,
                                                                   uint64_t n, bool is_reversed) {
-    uint64_t n_made = 0;
-    while (n_made < n && (blocks[n_made] = pair_alloc(heap, call, size_bytes)) != NULL)
-        n_made++;
+    void (*const free_block)(void *) = heap->free;
+    unsigned char **const end = blocks + n, **at = blocks;
+
+    for (; at != end; at++) {
+        unsigned char *block = pair_alloc(heap, call, size_bytes);
+        if (!block)
+            break;
+        *at = block;
+    }
+    const uint64_t n_made = (uint64_t)(at - blocks);
     if (is_reversed)
-        for (uint64_t i = n_made; i > 0; i--)
-            heap->free(blocks[i - 1]);
+        while (at != blocks)
+            free_block(*--at);
     else
-        for (uint64_t i = 0; i < n_made; i++)
-            heap->free(blocks[i]);
+        for (unsigned char **next = blocks; next != at; next++)
+            free_block(*next);
     return n_made;
 }
 
@@ -155,7 +162,7 @@ const struct workload workload_pair = {
     .min_threads = 1,
     .needs = NEEDS_CALLOC | NEEDS_REALLOC,
     .warmup_ops = 10000,
-    .audit_ops = 1000000,
+    .audit_ops = 3000000,
     .setup = pair_setup,
     .run = pair_run,
     .expected_allocs = pair_expected_allocs,

@@ -54,7 +54,7 @@ enum workload_flags {
     WORKLOAD_SUCCESSORS = 1 << 1, /* run may return RUN_SUCCEED */
     WORKLOAD_REFERENCE = 1 << 2,  /* a control: shows a bound, not a comparison; not in a default sweep */
     WORKLOAD_NO_LIVE_SET =
-        1 << 3,               /* at most one block a thread at any time: a floor allocator can serve it */
+        1 << 3, /* never reads a block back: a floor allocator, which has one for all, can serve it */
     WORKLOAD_COURSE = 1 << 4, /* heeds is_course: stages with a beginning and an end */
 };
 

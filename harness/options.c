@@ -333,7 +333,7 @@ int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
                "usage, "
                "4 a cell failed or a file could not be written, 130 interrupted.\n\nExample: run-bench "
                "--threads 1..64 --allocators "
-               "arena,jemalloc",
+               "arena,jemalloc\n\nrun-bench gate --help: is a candidate slower than a baseline?",
     };
     struct parsing parsing = {.options = o, .problem = p};
     argp_err_exit_status = 2;

@@ -141,7 +141,7 @@ static void name_files(const struct sweep *s) {
     printf("\nwritten:\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[PATH_MAX];
-        struct problem ignored;
+        struct problem ignored = {{0}};
         if (folder_path(&s->folder, names[i], path, &ignored) == 0 && access(path, F_OK) == 0)
             printf("  %s\n", path);
     }
@@ -173,7 +173,7 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
 }
 
 static void sweep_close(struct sweep *s) {
-    struct problem ignored;
+    struct problem ignored = {{0}};
     csv_close(&s->samples, &ignored);
     probes_free(&s->probes);
     past_free(&s->past);

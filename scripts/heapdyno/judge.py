@@ -160,9 +160,9 @@ def look(cells, rule, n_pairs):
         cell.p_fail = float(p_fail)
         cell.p_pass = float(p_below(cell.ratios[:n_pairs], math.log1p(rule.big_delta)))
         if cell.p_fail <= rule.level:
-            cell.settle(Verdict.FAIL, f"slower by more than {rule.delta:.3g}")
+            cell.settle(Verdict.FAIL, f"slower by more than {100 * rule.delta:g} %")
         elif cell.p_pass <= rule.level:
-            cell.settle(Verdict.PASS, f"not slower by {rule.big_delta:.3g} or more")
+            cell.settle(Verdict.PASS, f"less than {100 * rule.big_delta:g} % slower")
         elif is_last:
             cell.settle(Verdict.INCONCLUSIVE, f"{n_pairs} pairs do not tell")
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "background.h"
 #include "conf.h"
 #include "ctl.h"
 #include "os.h"
@@ -26,6 +27,7 @@ static void api_fork_parent(void) {
 }
 
 static void api_fork_child(void) {
+    background_fork_child();
     arena_fork_child();
     tcache_fork_child();
 }
@@ -56,6 +58,8 @@ __attribute__((constructor)) static void api_constructor(void) {
     pthread_atfork(api_fork_prepare, api_fork_parent, api_fork_child);
     if (conf.is_stats_print)
         atexit(ctl_print_at_exit);
+    if (conf.is_background_thread)
+        background_set(true);
 }
 
 void api_die_double_free(const void *p) {
@@ -81,8 +85,10 @@ void *api_alloc_slow(size_t wide_idx) {
     unsigned class_idx = (unsigned)wide_idx;
     if (UTIL_UNLIKELY(api_bin_max_bytes == 0))
         api_init();
-    if (UTIL_UNLIKELY(tcache_tls.budget < 0))
+    if (UTIL_UNLIKELY(tcache_tls.budget < 0)) {
         tcache_settle();
+        background_resume();
+    }
     void *p = tcache_alloc_slow(class_idx);
     if (UTIL_UNLIKELY(p == NULL)) {
         tcache_flush();

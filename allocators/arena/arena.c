@@ -31,7 +31,7 @@ static struct arena *arena_create(_Atomic(struct arena *) *where, unsigned idx) 
     if (arena == NULL)
         return NULL;
     arena->idx = idx;
-    arena->node = -1;
+    arena->node = arena_numa_node_of(conf.arena_numa, idx);
     lock_init(&arena->tcache_lock, LOCK_TCACHE_POOL);
     lock_init(&arena->purge_lock, LOCK_PURGE);
     list_init(&arena->tcaches);
@@ -66,14 +66,16 @@ static struct arena *arena_least_loaded(unsigned *n_threads) {
     unsigned n = arena_n_in_table, best = 0;
     unsigned start = atomic_fetch_add_explicit(&arena_next_join, 1, memory_order_relaxed) % n;
     *n_threads = ~0u;
-    for (unsigned i = 0; i < n && *n_threads != 0; i++) {
-        struct arena *arena = arena_peek((start + i) % n);
-        unsigned load = arena == NULL ? 0 : atomic_load_explicit(&arena->n_threads, memory_order_relaxed);
-        if (load < *n_threads) {
-            *n_threads = load;
-            best = (start + i) % n;
+    /* Those on the caller's node, or all if there are none. */
+    for (int pass = 0; pass < 2 && *n_threads == ~0u; pass++)
+        for (unsigned i = 0; i < n && *n_threads != 0; i++) {
+            struct arena *arena = arena_peek((start + i) % n);
+            unsigned load = arena == NULL ? 0 : atomic_load_explicit(&arena->n_threads, memory_order_relaxed);
+            if (load < *n_threads && (pass == 1 || arena_numa_allows((start + i) % n))) {
+                *n_threads = load;
+                best = (start + i) % n;
+            }
         }
-    }
     return arena_get(best);
 }
 
@@ -227,6 +229,23 @@ void arena_tick(struct arena *arena) {
     if (lock_try(&arena->pages_lock))
         arena_tick_held(arena, now_ns);
     lock_release(&arena->purge_lock);
+}
+
+void arena_drain(struct arena *arena) {
+    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
+        bool is_small = i < SIZE_CLASS_N_SMALL;
+        _Atomic uint64_t *remote =
+            is_small ? &arena->bins[i].remote : &arena->larges[i - SIZE_CLASS_N_SMALL].remote;
+        if (atomic_load_explicit(remote, memory_order_relaxed) != 0 && lock_try(arena_lock_of(arena, i))) {
+            arena_drain_locked(arena, i);
+            lock_release(arena_lock_of(arena, i));
+        }
+    }
+    if (atomic_load_explicit(&arena->exact_remote, memory_order_relaxed) != 0 &&
+        lock_try(&arena->pages_lock)) {
+        arena_exact_drain(arena);
+        lock_release(&arena->pages_lock);
+    }
 }
 
 void arena_purge(struct arena *arena) {

@@ -112,6 +112,9 @@ void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move);
 /** Advances decay if an epoch has passed; purges what is over the limit. Cheap if nothing is due. */
 void arena_tick(struct arena *arena);
 
+/** Takes in what other threads sent back, as far as no lock has to be waited for. For owners that sleep. */
+void arena_drain(struct arena *arena);
+
 /** Gives all unused pages of the arena back at once, remote lists drained and spare runs included. */
 void arena_purge(struct arena *arena);
 
@@ -124,7 +127,14 @@ void arena_fork_prepare(void);
 void arena_fork_parent(void);
 void arena_fork_child(void);
 
+/** Node of arena idx by a map like "0-3@0;4-7@1"; -1 if it says nothing about it. */
+int arena_numa_node_of(const char *map, unsigned idx);
+
+/** False if the setting arena_numa puts arena idx on another node than the caller's. */
+bool arena_numa_allows(unsigned idx);
+
 /* Between the files of this room. */
+void arena_numa_bind(const struct arena *arena, void *addr, size_t bytes);
 struct run *arena_run_take(void *arena, unsigned class_idx);
 void arena_run_give(void *arena, struct run *run);
 size_t arena_pages_take(struct arena *arena, size_t n, size_t align_pages, size_t *n_objects,

@@ -51,6 +51,7 @@ static struct chunk *arena_chunk_new(struct arena *arena) {
         return NULL;
     if (conf.thp != CONF_THP_DEFAULT)
         os_advise_huge_pages((void *)chunk_base(chunk), chunk_bytes, conf.thp == CONF_THP_ALWAYS);
+    arena_numa_bind(arena, (void *)chunk_base(chunk), chunk_bytes);
     arena_chunk_link(arena, chunk);
     return chunk;
 }

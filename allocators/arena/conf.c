@@ -144,10 +144,19 @@ static bool conf_parse_pair(const char *pair, size_t n) {
     return false;
 }
 
+/* Length of the first pair. Commas inside the value of arena_numa belong to it. */
+static size_t conf_pair_length(const char *text) {
+    size_t n = strcspn(text, ",");
+    while (strncmp(text, "arena_numa:", 11) == 0 && text[n] == ',' && text[n + 1] >= '0' &&
+           text[n + 1] <= '9')
+        n += 1 + strcspn(text + n + 1, ",");
+    return n;
+}
+
 size_t conf_parse(const char *text) {
     size_t n_wrong = 0;
     while (*text != '\0') {
-        size_t n = strcspn(text, ",");
+        size_t n = conf_pair_length(text);
         if (n != 0)
             n_wrong += !conf_parse_pair(text, n);
         text += n + (text[n] == ',');

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "background.h"
 #include "conf.h"
 #include "os.h"
 #include "stats.h"
@@ -225,7 +226,11 @@ static int ctl_arena_decay_ms(struct ctl_request *req) {
 }
 
 static int ctl_background_thread(struct ctl_request *req) {
-    return ctl_give_only(req, &conf.is_background_thread, sizeof conf.is_background_thread);
+    bool is_running = background_is_running();
+    int err = ctl_give(req, &is_running, sizeof is_running);
+    if (err != 0 || req->new == NULL)
+        return err;
+    return req->new_bytes == sizeof(bool) ? background_set(*(const bool *)req->new) : EINVAL;
 }
 
 #define CTL_STATS(member) offsetof(struct stats, member)

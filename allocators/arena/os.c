@@ -16,6 +16,20 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
+int os_sys_mbind(void *addr, size_t bytes, unsigned node) {
+    unsigned long mask[16] = {0};
+    if (node >= sizeof mask * 8)
+        return -EINVAL;
+    mask[node / 64] = 1ul << (node % 64);
+    return syscall(SYS_mbind, addr, bytes, 1 /* MPOL_PREFERRED */, mask, sizeof mask * 8, 0) == 0 ? 0
+                                                                                                  : -errno;
+}
+
+unsigned os_sys_current_node(void) {
+    unsigned cpu, node = 0;
+    return syscall(SYS_getcpu, &cpu, &node, NULL) == 0 ? node : 0;
+}
+
 static void *os_map_with(void *hint, size_t bytes, int extra_flags) {
     int saved = errno;
     void *p = os_sys_mmap(hint, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | extra_flags);
@@ -145,6 +159,20 @@ unsigned os_n_cpus(void) {
 unsigned os_current_cpu(void) {
     int cpu = sched_getcpu();
     return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
+int os_bind_memory(void *addr, size_t bytes, unsigned node) {
+    int saved = errno;
+    int err = os_sys_mbind(addr, bytes, node);
+    errno = saved;
+    return err;
+}
+
+unsigned os_current_node(void) {
+    int saved = errno;
+    unsigned node = os_sys_current_node();
+    errno = saved;
+    return node;
 }
 
 size_t os_resident_bytes(void) {

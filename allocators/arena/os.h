@@ -15,6 +15,10 @@ int os_sys_munmap(void *addr, size_t bytes);
 int os_sys_madvise(void *addr, size_t bytes, int advice);
 void *os_sys_mremap(void *addr, size_t old_bytes, size_t new_bytes, int flags, void *target);
 
+/** Policy MPOL_PREFERRED for the node, and the node that the caller runs on: the seam for tests on one node. */
+int os_sys_mbind(void *addr, size_t bytes, unsigned node);
+unsigned os_sys_current_node(void);
+
 /** Maps zeroed, private, writable memory, near hint if that is free; NULL if the system refuses. */
 void *os_map(void *hint, size_t bytes);
 
@@ -49,6 +53,12 @@ unsigned os_n_cpus(void);
 
 /** CPU the caller runs on, or 0. */
 unsigned os_current_cpu(void);
+
+/** Asks that pages come from a NUMA node if it has any left. 0 or -errno. */
+int os_bind_memory(void *addr, size_t bytes, unsigned node);
+
+/** NUMA node that the caller runs on, or 0. */
+unsigned os_current_node(void);
 
 /** Bytes of this process that are resident, or 0 if unknown. */
 size_t os_resident_bytes(void);

@@ -27,7 +27,7 @@ $(B)/obj/arena-prefixed/%.o: $(ARENA_DIR)/%.c Makefile $(ARENA_DIR)/rules.mk
 	$(CC) $(CPPFLAGS) -DARENA_PREFIXED $(CFLAGS) $(ARENA_CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/libarena.so: $(ARENA_SO_OBJ)
-	$(CC) -shared -Wl,-soname,libarena.so -Wl,--build-id -Wl,-z,defs \
+	$(CC) -shared -Wl,-soname,libarena.so -Wl,--build-id -Wl,-z,defs -Wl,-z,nodelete \
 	    $(call ARENA_NO_SANITIZE,$(LDFLAGS)) $^ -o $@
 
 $(B)/libarena-prefixed.a: $(ARENA_A_OBJ)

@@ -284,6 +284,8 @@ static void tcache_event(void) {
         cold->gc_bits &= cold->gc_bits - 1;
     }
     arena_tick(tls->arena);
+    if (UTIL_UNLIKELY(conf.is_percpu_arena) && tls->arena->idx != os_current_cpu() % arena_n())
+        tcache_set_arena(os_current_cpu() % arena_n());
 }
 
 void tcache_settle(void) {

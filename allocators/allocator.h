@@ -34,6 +34,7 @@ enum allocator_flags {
     ALLOCATOR_THREAD_LOCAL = 1 << 1, /* memory freed by another thread never goes back to its maker */
     ALLOCATOR_FLOOR = 1 << 2,        /* returns one address for ever: only for counting the loop itself */
     ALLOCATOR_IN_TREE = 1 << 3,      /* built here: candidates are relative to the build folder */
+    ALLOCATOR_COUNTS_FREES = 1 << 4, /* its witness is a count of live bytes, which sees frees too */
 };
 
 /* Bytes; -1 = the allocator does not say. */
@@ -116,7 +117,9 @@ int allocator_open(struct subject *s, const char *name, const char *path, enum a
  * Proves that the opened allocator does the work. The counted canary allocates CANARY_BLOCKS blocks of
  * CANARY_BYTES, writes them, checks that they are distinct, do not overlap and keep their contents, and asks
  * the witnesses: libc's own counter (mallinfo2) must see all of them for glibc and none for anybody else, and
- * where the allocator has a witness it must see them too. proof.canary says who saw what.
+ * where the allocator has a witness it must see them too. Then they are freed, which a witness that counts must see
+ * as well: glibc's own counter for glibc, the allocator's for ALLOCATOR_COUNTS_FREES. proof.canary says who saw what:
+ * "blocks=64 libc=0 own=16384 freed=16384", in bytes but for the first; none = nobody can say.
  * 0, or -EPROTO with proof.why filled.
  */
 int allocator_prove(struct subject *s);

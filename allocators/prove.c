@@ -101,6 +101,25 @@ static int judge_witnesses(struct subject *s, const int64_t before[2], const int
     return 0;
 }
 
+/* Judges what was seen to go when the blocks were freed: by libc for glibc, else by the allocator's own witness if it
+ * counts. `during` and `after` hold libc first. */
+static int judge_frees(struct subject *s, const int64_t during[2], const int64_t after[2]) {
+    const int64_t canary_bytes = (int64_t)CANARY_BLOCKS * CANARY_BYTES;
+    bool is_glibc = is_libc(s), has_own = s->row && (s->row->flags & ALLOCATOR_COUNTS_FREES);
+    if (!is_glibc && !(has_own && during[1] >= 0 && after[1] >= 0)) {
+        text_append(s->proof.canary, sizeof s->proof.canary, " freed=none");
+        return 0;
+    }
+    int64_t freed = is_glibc ? during[0] - after[0] : during[1] - after[1];
+    /* What rests in glibc's thread cache stays in use for its counter. */
+    int64_t expected = canary_bytes - (is_glibc ? (int64_t)8 * CANARY_BYTES : 0);
+    append_sighting(s, " freed", freed);
+    if (freed < expected)
+        return subject_fail(s, EPROTO, "canary: %lld of %lld bytes were seen to be freed", (long long)freed,
+                            (long long)canary_bytes);
+    return 0;
+}
+
 static int prove_canary(struct subject *s) {
     void *blocks[CANARY_BLOCKS] = {NULL};
     bool is_floor = s->row && (s->row->flags & ALLOCATOR_FLOOR);
@@ -115,7 +134,9 @@ static int prove_canary(struct subject *s) {
         return err; /* faulty blocks are not handed back */
     for (unsigned i = 0; i < CANARY_BLOCKS; i++)
         s->ops.free(blocks[i]);
-    return judge_witnesses(s, before, during);
+    int64_t after[2] = {libc_allocated_bytes(), subject_witness(s, NULL, 0)};
+    err = judge_witnesses(s, before, during);
+    return err ? err : judge_frees(s, during, after);
 }
 
 int allocator_prove(struct subject *s) {

@@ -117,7 +117,7 @@ static const struct column column_table[] = {
     {"library_path", "", "text", "File that holds malloc, found by the dynamic linker in the measured process", PROOF(path)},
     {"library_build_id", "", "hex", "GNU build-id of the loaded image", PROOF(build_id)},
     {"library_sha256", "", "hex", "SHA-256 of that file", emit_text, offsetof(struct record, library_sha256)},
-    {"canary", "", "text", "Who saw the counted first allocations of the process", PROOF(canary)},
+    {"canary", "", "text", "Who saw the counted first allocations of the process, and their frees, in bytes; none: nobody can tell", PROOF(canary)},
     {"load", "", "text", "dlopen: only the workload's objects go to the allocator; preload: the whole process", emit_load, 0},
     {"workload", "", "text", "Name of the workload", emit_workload, 0},
     {"workload_version", "", "integer", "Rises with every change of what the workload does", emit_workload_version, 0},

@@ -93,7 +93,7 @@ static struct heap *heap_make(void) {
     unsigned char *p = pages_map(MAPPING_BYTES);
     if (!p)
         return NULL;
-    struct heap *heap = (struct heap *)p;
+    struct heap *heap = (struct heap *)(void *)p; /* the start of a mapping */
     heap->bump = p + (sizeof *heap + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
     heap->bump_end = p + MAPPING_BYTES;
     heap->mapped_bytes = MAPPING_BYTES;
@@ -170,7 +170,7 @@ static void *block_make(struct heap *heap, size_t class_idx) {
         errno = ENOMEM;
         return NULL;
     }
-    struct header *h = (struct header *)p;
+    struct header *h = (struct header *)(void *)p; /* grains are aligned for it */
     *h = (struct header){.start = p + sizeof *h, .class_idx = class_idx};
     return h + 1;
 }
@@ -220,7 +220,7 @@ static inline void block_free(void *block) {
     if (!heap)
         return; /* no memory even for a heap: the block is lost, which a bound may do */
     const struct header *h = header_of(block);
-    struct block *b = (struct block *)h->start;
+    struct block *b = (struct block *)(void *)h->start;
     b->next = heap->free_blocks[h->class_idx];
     heap->free_blocks[h->class_idx] = b;
 }

@@ -78,7 +78,24 @@ static void blocks_are_freed_in_the_order_of_the_pattern(void **state) {
     }
 }
 
+/* Each idle thread has a block of its own, which is freed at the end. */
+static void idle_threads_hold_a_block_each(void **state) {
+    struct fake_spec spec;
+    struct fake_result r;
+    (void)state;
+    fake_spec_init(&spec, "pair", 1);
+    fake_param_set(&spec, "idle_threads", 3);
+    spec.warmup_ops = 0;
+    spec.ops_total = 100;
+    fake_run(&spec, &r);
+    assert_int_equal(r.err, 0);
+    assert_int_equal(r.n_allocs, 103);
+    assert_int_equal(r.n_frees, 103);
+    assert_int_equal(r.expected_allocs, 103);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_are_freed_in_the_order_of_the_pattern)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_are_freed_in_the_order_of_the_pattern),
+                                       cmocka_unit_test(idle_threads_hold_a_block_each)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #   make [VARIANT=release|debug|hardened|asan|ubsan|tsan]   build into build/ or build/VARIANT/
 #   make deps     install what is missing (Debian/Ubuntu, as root)
 #   make bench    quick profile over all installed allocators, figures drawn
+#   make bar      the comparison that arena is judged by: instructions and throughput (an hour and more)
 #   make check    every variant, lint, every test
 #   make lint     format, layers, static analysis
 #   make clean
@@ -61,11 +62,14 @@ RULES := $(wildcard allocators/rules.mk allocators/*/rules.mk workloads/rules.mk
                     scripts/rules.mk tests/*/rules.mk tests/rules.mk)
 include $(RULES)
 
-.PHONY: all bench check lint clean
+.PHONY: all bench bar check lint clean
 all: $(ALL)
 
 bench: all
 	@scripts/bench.sh
+
+bar: all
+	@scripts/bar.sh
 
 clean:
 	rm -rf build

@@ -1,0 +1,43 @@
+#!/bin/sh
+# The comparison that the arena allocator is judged by, in throughput and instructions: `make bar` calls it.
+#
+#   scripts/bar.sh [DIR]     DIR: new folder (default: results/bar- and the time)
+#
+#   DIR/pair         the twelve patterns of `pair`: instructions (callgrind), faults, nanoseconds
+#   DIR/pair-idle    the same with a second thread alive that has allocated
+#   DIR/throughput   malloc-test, larson, prodcons at 1 to 64 threads; BAR_WORKLOADS names others
+#
+# Interleaved repetitions by run-bench itself; BAR_REPS is their number (default 10). An interrupted part is resumed with
+# `run-bench --resume`.
+set -eu
+cd "$(dirname "$0")/.."
+out=${1:-results/bar-$(date -u +%Y%m%d-%H%M%S)}
+reps=${BAR_REPS:-10}
+peers=arena,glibc,jemalloc,mimalloc,tcmalloc,tbbmalloc
+patterns=
+for order in lifo batch; do
+  for size in 16 64 512 8k 64k 1m; do
+    patterns=$patterns${patterns:+,}pair@$order-$size
+  done
+done
+status=0
+
+# part NAME OPTION...: 4 means that some cells failed; they are named in the table, and the other parts are run.
+part() {
+  name=$1
+  shift
+  code=0
+  ./run-bench --out "$out/$name" --reps "$reps" "$@" || code=$?
+  [ "$code" -eq 0 ] || [ "$code" -eq 4 ] || exit "$code"
+  [ "$code" -eq 0 ] || status=$code
+}
+
+mkdir -p "$out"
+part pair --threads 1 --workloads "$patterns" --instructions callgrind --allocators "$peers,floor"
+scripts/python scripts/pair_table.py "$out/pair" | tee "$out/pair.txt"
+part pair-idle --threads 1 --workloads "$patterns" --param pair.idle_threads=1 --instructions callgrind --allocators "$peers,floor"
+scripts/python scripts/pair_table.py "$out/pair-idle" | tee "$out/pair-idle.txt"
+part throughput --threads 1,2,4,8,16,64 --workloads "${BAR_WORKLOADS:-malloc-test,larson,prodcons}" --allocators "$peers"
+scripts/python scripts/ratio_table.py "$out/throughput" | tee "$out/throughput.txt"
+echo "written to $out"
+exit "$status"

@@ -79,7 +79,7 @@ static int slot_create(struct worker *w) {
         return -ENOMEM;
     struct item *items = items_create(c, n_short(w));
     slot->kept = items_create(c, n_kept(w));
-    slot->items = cell_scratch(c, n_short(w) * sizeof *slot->items, WORKER_ALIGN_BYTES);
+    slot->items = cell_scratch(c, n_short(w) * sizeof(struct item *), WORKER_ALIGN_BYTES);
     if (!items || !slot->kept || !slot->items)
         return -ENOMEM;
     for (uint64_t i = 0; i < n_short(w); i++)

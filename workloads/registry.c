@@ -13,10 +13,10 @@ extern const struct workload workload_malloc_test, workload_larson, workload_fal
     workload_prodcons;
 
 /* Speed: loops of the field's micro-benchmarks and suites. */
-extern const struct workload workload_pair, workload_linux_scalability, workload_threadtest,
-    workload_glibc_simple, workload_glibc_thread, workload_t_test1, workload_t_test2, workload_phong,
-    workload_alloc_test, workload_ring, workload_ring_xthread, workload_scatter_churn, workload_contention,
-    workload_superserver, workload_migrate, workload_msgpass, workload_dep_pair;
+extern const struct workload workload_alloc_test, workload_contention, workload_dep_pair,
+    workload_glibc_simple, workload_glibc_thread, workload_linux_scalability, workload_migrate,
+    workload_msgpass, workload_pair, workload_phong, workload_ring, workload_ring_xthread,
+    workload_scatter_churn, workload_superserver, workload_t_test1, workload_t_test2, workload_threadtest;
 
 /* Memory over time, large blocks, and threads that come and go. */
 extern const struct workload workload_aligned, workload_blowup, workload_calloc_fresh,
@@ -33,23 +33,23 @@ const struct workload *const workload_table[] = {
     &workload_false_sharing_serial,
     &workload_prodcons,
     /* speed */
-    &workload_pair,
-    &workload_linux_scalability,
-    &workload_threadtest,
+    &workload_alloc_test,
+    &workload_contention,
+    &workload_dep_pair,
     &workload_glibc_simple,
     &workload_glibc_thread,
-    &workload_t_test1,
-    &workload_t_test2,
+    &workload_linux_scalability,
+    &workload_migrate,
+    &workload_msgpass,
+    &workload_pair,
     &workload_phong,
-    &workload_alloc_test,
     &workload_ring,
     &workload_ring_xthread,
     &workload_scatter_churn,
-    &workload_contention,
     &workload_superserver,
-    &workload_migrate,
-    &workload_msgpass,
-    &workload_dep_pair,
+    &workload_t_test1,
+    &workload_t_test2,
+    &workload_threadtest,
     /* memory */
     &workload_aligned,
     &workload_blowup,

@@ -141,9 +141,9 @@ static bool free_all_but_kept(struct worker *w, struct ring_slot *slot) {
     bool is_intact = true;
 
     for (uint64_t i = 0; i < keep_lo; i++)
-        is_intact &= block_free(w, &blocks[i], w->idx);
+        is_intact &= !blocks[i].at || block_free(w, &blocks[i], w->idx);
     for (uint64_t i = n; i > keep_hi; i--)
-        is_intact &= block_free(w, &blocks[i - 1], w->idx);
+        is_intact &= !blocks[i - 1].at || block_free(w, &blocks[i - 1], w->idx);
     slot->kept_part = (slot->kept_part + 1) % N_PARTS;
     slot->at = 0;
     return is_intact;

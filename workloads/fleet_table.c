@@ -12,15 +12,13 @@
 #define MAX_FILE_BYTES (1 << 20)
 #define ALL_BITS (UINT64_C(1) << 32)
 
-/* The compiled-in table is the file itself, so that there is one truth. */
+/* The compiled-in table is the file itself, so that there is one truth; a zero byte ends it. */
 __asm__(".section .rodata\n"
         "fleet_csv:\n"
         ".incbin \"workloads/data/fleet.csv\"\n"
-        "fleet_csv_end:\n"
         ".byte 0\n"
         ".previous\n");
 extern const char fleet_csv[] __attribute__((visibility("hidden")));
-extern const char fleet_csv_end[] __attribute__((visibility("hidden")));
 
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
@@ -95,7 +93,7 @@ static int read_file(struct cell *c, const char *path, char *text, size_t *n_byt
 
 int fleet_table_load(struct cell *c, struct fleet_table *t) {
     const char *path = getenv(FLEET_FILE_VARIABLE);
-    size_t n_bytes = (size_t)(fleet_csv_end - fleet_csv);
+    size_t n_bytes = strlen(fleet_csv);
     char *text = cell_scratch(c, MAX_FILE_BYTES + 1, WORKER_ALIGN_BYTES);
     if (!text)
         return -ENOMEM;

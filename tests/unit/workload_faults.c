@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "tests/unit/fake_cell.h"
@@ -37,7 +38,12 @@ static void double_free(void *block) {
     (void)block;
 }
 
-static const struct alloc_ops double_ops = {.alloc = double_alloc, .free = double_free};
+static void *double_calloc(size_t n, size_t size_bytes) {
+    return double_alloc(n * size_bytes); /* the pool is zero, what is given twice is not */
+}
+
+static const struct alloc_ops double_ops = {
+    .alloc = double_alloc, .free = double_free, .calloc = double_calloc};
 
 /* Two owners of one block are a data race, which ThreadSanitizer would find out first. */
 #ifdef __SANITIZE_THREAD__
@@ -122,13 +128,17 @@ static void false_sharing_finds_an_object_given_twice(void **state) {
 /* One thread: two owners of one block would be a data race. */
 static void the_suite_finds_a_block_given_twice(void **state) {
     (void)state;
-    static const char *const names[] = {"alloc-test",   "contention",    "glibc-thread",
-                                        "migrate",      "msgpass",       "ring",
-                                        "ring-xthread", "scatter-churn", "superserver"};
+    static const char *const names[] = {
+        "alloc-test",   "contention",   "glibc-thread",    "migrate",     "msgpass",
+        "ring",         "ring-xthread", "scatter-churn",   "superserver", "blowup",
+        "calloc-fresh", "fleet",        "hand-off",        "lru-churn",   "mleak",
+        "ramp-plateau", "robson",       "sparse-survivor", "thread-churn"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct fake_spec spec;
         struct fake_result r;
         fake_spec_init(&spec, names[i], 1);
+        if (strcmp(names[i], "calloc-fresh") == 0)
+            fake_param_set(&spec, "size_bytes", 100);
         size_wanted = 1000;
         good_calls = 3000;
         run_on_doubles(&spec, &r);
@@ -150,7 +160,8 @@ static void larson_refuses_an_empty_range_of_sizes(void **state) {
 
 static void ranges_upside_down_are_refused(void **state) {
     (void)state;
-    static const char *const names[] = {"contention", "glibc-thread", "phong", "scatter-churn"};
+    static const char *const names[] = {"contention", "glibc-thread", "phong", "scatter-churn",
+                                        "thread-churn"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct fake_spec spec;
         struct fake_result r;

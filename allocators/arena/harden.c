@@ -90,10 +90,11 @@ static bool harden_is_too_large(size_t bytes) {
 }
 
 void *harden_alloc(size_t bytes) {
-    return harden_is_too_large(bytes) ? NULL : harden_dress(api_alloc(bytes + HARDEN_TAG_BYTES), bytes);
+    return harden_aligned(1, bytes);
 }
 
 void *harden_aligned(size_t align, size_t bytes) {
+    bytes = util_max(bytes, 1);
     return harden_is_too_large(bytes) ? NULL
                                       : harden_dress(api_aligned(align, bytes + HARDEN_TAG_BYTES), bytes);
 }
@@ -139,7 +140,11 @@ void harden_free(void *p) {
 void harden_free_sized(void *p, size_t expected_bytes) {
     if (p == NULL)
         return;
-    if (harden_usable_bytes(p) != expected_bytes)
+    /* Of a block from pvalloc, which rounds up to pages, the size asked for is right, too. */
+    size_t bytes = harden_usable_bytes(p);
+    bool is_pages = ((uintptr_t)p & (PAGE_BYTES - 1)) == 0 && (bytes & (PAGE_BYTES - 1)) == 0;
+    if (bytes !=
+        (is_pages ? util_align_up(util_max(expected_bytes, 1), PAGE_BYTES) : util_max(expected_bytes, 1)))
         os_die("sized free with a wrong size of", p);
     harden_free(p);
 }

@@ -75,6 +75,8 @@ void run_destroy(struct chunk *chunk, struct run *run) {
         *(uint64_t *)(run_base(run) + i * rc->region_bytes - sizeof(uint64_t)) = 0;
 #endif
     memset(chunk_map(chunk) + run->first_page, CHUNK_MAP_NONE, rc->n_pages);
+    /* An info that is not zero would look like an exact block. */
+    memset(chunk_info(chunk) + run->first_page, 0, rc->n_pages * sizeof(uint16_t));
     chunk_slot_give(chunk, rc->pool, run->slot);
 }
 

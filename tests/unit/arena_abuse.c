@@ -29,7 +29,7 @@
 #define HUGE_BYTES 3000000
 #define EXIT_UNNOTICED 55
 
-static const size_t sizes[] = {1, SMALL, MEDIUM, 14336, LARGE, EXACT, HUGE_BYTES};
+static const size_t sizes[] = {1, SMALL, MEDIUM, 14320, LARGE, EXACT, HUGE_BYTES};
 #define N_SIZES (sizeof sizes / sizeof sizes[0])
 
 /* What a case frees wrongly; the message must name this address. */

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from heapdyno import columns, gate_report
+from heapdyno import columns, exact, gate_report
 from heapdyno.engine import Engine, EngineError, find_driver, print_plan
 from heapdyno.gate import Gate, make_cells, replay
 from heapdyno.judge import EXIT_CODES, EXIT_USAGE, Rule, RuleError, Verdict, looks_up_to, overall
@@ -60,7 +60,10 @@ def parse(argv):
     what.add_argument("--param", action="append", metavar="WORKLOAD.NAME=N")
     what.add_argument("--load", choices=("dlopen", "preload"))
     what.add_argument("--placement", choices=("cores", "compact", "scatter"))
-    rule = parser.add_argument_group("when to say what")
+    parser.add_argument("--exact", action="store_true",
+                        help="compare counts in place of times: the allocator's instructions, page faults, "
+                        "peak RSS; one thread; needs no quiet machine")
+    rule = parser.add_argument_group("when to say what (times; counts have thresholds of their own)")
     rule.add_argument("--delta", type=fraction, default=0.02, help="slowdown that is no regression (2%%)")
     rule.add_argument("--Delta", dest="big_delta", type=fraction, default=0.05,
                       help="slowdown that must not pass (5%%)")
@@ -75,7 +78,13 @@ def parse(argv):
     parser.add_argument("--out", type=Path, metavar="DIR", help="new folder (results/gate-DATE-TIME)")
     parser.add_argument("--replay", type=Path, metavar="RUN",
                         help="judge the rows of a stored gate again; measures and writes nothing")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    of_times = ("--delta", "--Delta", "--alpha", "--max-pairs", "--max-run-delay", "--budget", "--replay",
+                "--threads")
+    clash = [option for option in of_times if any(word.split("=")[0] == option for word in argv)]
+    if args.exact and clash:
+        parser.error(f"--exact and {clash[0]} exclude each other")
+    return args
 
 
 def split_side(text, option):
@@ -106,6 +115,8 @@ def written(side):
 def plan(args, sides):
     """The cells, from the driver's own plan for these options."""
     options = ["--allocators", ",".join(map(written, sides)), "--reps", "1", "--duration", "0.2"]
+    if args.exact:
+        options += ["--threads", "1", "--instructions", "callgrind"]
     for name in ("workloads", "param"):
         for value in getattr(args, name) or []:
             options += [f"--{name}", value]
@@ -155,26 +166,59 @@ def write_all(gate, folder, rule, args, names):
                "cells": [{"name": c.name, "verdict": c.trial.verdict.value, "why": c.trial.why, "ops": c.ops,
                           "n_dropped": c.trial.n_dropped, **vars(gate_report.effect(c.trial.ratios))}
                          for c in gate.cells], "skipped": gate.skipped}
-    (folder / "gate.json").write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
+    write_json(folder, verdict)
     figure = gate_report.forest(trials, rule, *names)
     if figure is not None:
         save(figure, folder / "gate")
     return sorted(p.name for p in folder.iterdir())
 
 
+def say(text):
+    print(f"gate: {text}", file=sys.stderr)
+
+
+def count(args, sides, names, rows, folder):
+    """An exact gate from start to end; a cell for each count, and what was skipped."""
+    cells = make_cells(rows, [(s["name"], s["config"]) for s in sides])
+    say(f"{names[1]} against {names[0]}, counts of {len(cells)} cells, into {folder}")
+    engine = Engine(find_driver(), folder, list(rows[0]))
+    gate = exact.ExactGate(cells, engine, np.random.default_rng(args.seed), say)
+    try:
+        gate.run()
+    finally:
+        engine.close()
+    verdict = overall(gate.verdicts)
+    (folder / "gate.xml").write_text(
+        gate_report.junit(gate.verdicts, gate.skipped, f"{names[1]} against {names[0]}, counted"),
+        encoding="utf-8")
+    (folder / "gate.md").write_text(
+        exact.markdown(gate.verdicts, gate.skipped, gate_report.SIGN, verdict, *names), encoding="utf-8")
+    write_json(folder, {"verdict": verdict.value, "baseline": names[0], "candidate": names[1],
+                        "cells": [{"name": c.name, "verdict": c.verdict.value, "why": c.why}
+                                  for c in gate.verdicts], "skipped": gate.skipped})
+    for name in sorted(p.name for p in folder.iterdir()):
+        print(f"  {folder / name}")
+    return gate.verdicts, gate.skipped
+
+
+def write_json(folder, verdict):
+    (folder / "gate.json").write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
+
+
 def measure(args, rule, sides, names):
     """A gate from start to end; its cells, and what was skipped."""
     rows = plan(args, sides)
-    cells = make_cells(rows, [(s["name"], s["config"]) for s in sides])
-    rule.check(len(cells))
     folder = args.out or (find_driver().parents[1] / "results"
                           / datetime.now(timezone.utc).strftime("gate-%Y%m%d-%H%M%S"))
+    if args.exact:
+        return count(args, sides, names, rows, folder)
+    cells = make_cells(rows, [(s["name"], s["config"]) for s in sides])
+    rule.check(len(cells))
     n_most = 2 * len(cells) * rule.looks[-1]
-    print(f"gate: {names[1]} against {names[0]}, {len(cells)} cells, at most about {n_most} processes of "
-          f"0.4 s, into {folder}", file=sys.stderr)
+    say(f"{names[1]} against {names[0]}, {len(cells)} cells, at most about {n_most} processes of 0.4 s, into "
+        f"{folder}")
     engine = Engine(find_driver(), folder, list(rows[0]))
-    gate = Gate(cells, rule, engine, np.random.default_rng(args.seed), time.monotonic, args.budget,
-                say=lambda text: print(f"gate: {text}", file=sys.stderr))
+    gate = Gate(cells, rule, engine, np.random.default_rng(args.seed), time.monotonic, args.budget, say)
     try:
         gate.run()
     finally:

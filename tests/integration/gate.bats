@@ -38,3 +38,17 @@ setup() { common_setup; }
   [ "$status" -eq 4 ]
   [[ "$output" == *"ERROR: candidate: "* ]]
 }
+
+@test "counts of one library under two names agree, and one that needs more is found" {
+  local a=$BATS_TEST_TMPDIR/a.so b=$BATS_TEST_TMPDIR/b.so
+  cp "$BUILD/fixtures/sound.so" "$a"
+  cp "$BUILD/fixtures/sound.so" "$b"
+  run "$BENCH" gate --exact --baseline "x=$a" --candidate "x=$b" --workloads malloc-test --out "$OUT"
+  echo "$output"
+  [[ "$output" == *"allocator instructions per operation"*"PASS"* ]]
+  never grep -q '"verdict": "fail"' "$OUT/gate.json"
+  run "$BENCH" gate --exact --baseline floor --candidate "x=$b" --workloads malloc-test --out "$OUT-2"
+  echo "$output"
+  [ "$status" -eq 1 ]
+  grep -q 'allocator instructions per operation | FAIL' "$OUT-2/gate.md"
+}

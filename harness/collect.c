@@ -29,13 +29,23 @@ enum heard {
     HEARD_STOP,    /* the user */
 };
 
+/* What the child is doing. It moves on by one message only, so that no result counts without its proof. */
+enum stage { STAGE_PROVING, STAGE_SETTING_UP, STAGE_RUNNING, STAGE_ENDING };
+
+static const char *const stage_names[] = {
+    [STAGE_PROVING] = "loading and proving the allocator",
+    [STAGE_SETTING_UP] = "setting up the workload",
+    [STAGE_RUNNING] = "running the workload",
+    [STAGE_ENDING] = "ending",
+};
+
 struct conversation {
     struct bench *bench;
     struct child child;
     struct record *record;
     uint64_t deadline_ns;
-    const char *stage; /* what the child was doing, for the reason */
-    bool was_killed;   /* by us: the status is settled */
+    enum stage stage;
+    bool was_killed; /* by us: the status is settled */
     union message in;
 };
 
@@ -75,7 +85,7 @@ static enum heard listen_for(struct conversation *c) {
     enum heard heard = wait_for(c, c->child.fd);
     if (heard == HEARD_NOTHING) {
         char why[128];
-        snprintf(why, sizeof why, "no answer in time while %s", c->stage);
+        snprintf(why, sizeof why, "no answer in time while %s", stage_names[c->stage]);
         kill_as(c, STATUS_TIMEOUT, why);
     } else if (heard == HEARD_STOP) {
         kill_as(c, STATUS_CRASH, "stopped by the user");
@@ -157,7 +167,7 @@ static void bind_and_go(struct conversation *c) {
     c->record->is_pinned = slots->pus != NULL;
     struct cell_go go = {header_of(MSG_GO, sizeof go)};
     say(c, &go, sizeof go);
-    c->stage = "running the workload";
+    c->stage = STAGE_RUNNING;
 }
 
 /* Follows symbolic links here and not in the cell: realpath is more of libc's code made resident there. */
@@ -167,37 +177,71 @@ static void resolve_path(char path[ALLOCATOR_PATH_MAX]) {
         strcpy(path, resolved);
 }
 
+/* The evidence that a row needs, whatever the process says of itself. NULL when all is there. */
+static const char *missing_evidence(const struct record *r) {
+    if (r->proof.proof.path[0] == '\0')
+        return "it is not known which file holds malloc";
+    if (r->proof.proof.canary[0] == '\0')
+        return "nobody saw the allocations of the canary";
+    return r->library_sha256[0] == '\0' ? "the file that holds malloc cannot be read" : NULL;
+}
+
 static void take_proof(struct conversation *c) {
     struct record *r = c->record;
     r->proof = c->in.proof;
     r->has_proof = true;
     resolve_path(r->proof.proof.path);
-    c->stage = "setting up the workload";
     if (r->proof.proof.path[0] != '\0')
         snprintf(r->library_sha256, sizeof r->library_sha256, "%s",
                  bench_library_sha256(c->bench, r->proof.proof.path));
+    bool is_last = r->proof.status != STATUS_OK || r->cell->pass == PASS_PROBE;
+    c->stage = is_last ? STAGE_ENDING : STAGE_SETTING_UP;
+    const char *missing = missing_evidence(r);
     if (r->proof.status != STATUS_OK)
         record_settle(r, r->proof.status, "%s", r->proof.proof.why);
+    else if (missing != NULL)
+        kill_as(c, STATUS_UNPROVEN, missing);
 }
 
 static void take_result(struct conversation *c) {
     c->record->result = c->in.result;
     c->record->has_result = true;
-    c->stage = "ending";
+    c->stage = STAGE_ENDING;
     record_settle(c->record, c->in.result.status, "%s", c->in.result.why);
+}
+
+/* A failure may come in place of the threads that could not be made. */
+static bool is_in_turn(const struct conversation *c) {
+    switch (c->in.header.message) {
+    case MSG_PROOF:
+        return c->stage == STAGE_PROVING;
+    case MSG_TIDS:
+        return c->stage == STAGE_SETTING_UP;
+    default:
+        return c->stage == STAGE_RUNNING ||
+               (c->stage == STAGE_SETTING_UP && c->in.result.status != STATUS_OK);
+    }
+}
+
+static void take(struct conversation *c) {
+    if (!is_in_turn(c)) {
+        char why[128];
+        snprintf(why, sizeof why, "a message out of turn while %s", stage_names[c->stage]);
+        kill_as(c, STATUS_CRASH, why);
+    } else if (c->in.header.message == MSG_PROOF) {
+        take_proof(c);
+    } else if (c->in.header.message == MSG_TIDS) {
+        bind_and_go(c);
+    } else {
+        take_result(c);
+    }
 }
 
 /* Until the child lets go of its socket or is killed. */
 static enum heard converse(struct conversation *c) {
     enum heard heard;
-    while ((heard = listen_for(c)) == HEARD_MESSAGE && !c->was_killed) {
-        if (c->in.header.message == MSG_PROOF)
-            take_proof(c);
-        else if (c->in.header.message == MSG_TIDS)
-            bind_and_go(c);
-        else
-            take_result(c);
-    }
+    while ((heard = listen_for(c)) == HEARD_MESSAGE && !c->was_killed)
+        take(c);
     if (c->was_killed)
         return heard;
     heard = wait_for(c, c->child.pidfd);
@@ -217,19 +261,27 @@ static void judge_end(struct conversation *c, int wait_status) {
         r->signal = WTERMSIG(wait_status);
     if (c->was_killed)
         return;
-    bool is_over = r->has_result || (r->has_proof && (r->cell->pass == PASS_PROBE || r->status != STATUS_OK));
-    if (is_over && (r->exit_code == 0 || r->status != STATUS_OK))
+    const char *stage = stage_names[c->stage];
+    if (c->stage == STAGE_ENDING && (r->exit_code == 0 || r->status != STATUS_OK))
         return;
     if (r->signal == SIGKILL)
-        record_settle(r, STATUS_OOM, "killed from outside while %s: out of memory, as a rule", c->stage);
+        record_settle(r, STATUS_OOM, "killed from outside while %s: out of memory, as a rule", stage);
     else if (r->signal != 0)
-        record_settle(r, STATUS_CRASH, "signal %d (%s) while %s", r->signal, strsignal(r->signal), c->stage);
+        record_settle(r, STATUS_CRASH, "signal %d (%s) while %s", r->signal, strsignal(r->signal), stage);
     else if (r->exit_code == SPAWN_POLICY_FAILED && !r->has_proof)
         record_settle(r, STATUS_CRASH, "the kernel refused the memory policy");
     else if (r->exit_code == SPAWN_EXEC_FAILED && !r->has_proof && r->options->wrap != NULL)
         record_settle(r, STATUS_CRASH, "the command of --wrap cannot be executed: %s", r->options->wrap);
     else
-        record_settle(r, STATUS_CRASH, "ended with exit code %d while %s", r->exit_code, c->stage);
+        record_settle(r, STATUS_CRASH, "ended with exit code %d while %s", r->exit_code, stage);
+}
+
+/* A cell that ends by operations did all of them, or its figures are those of another cell. */
+static void judge_ops(struct record *r) {
+    uint64_t asked = r->cell->ops_total, done = r->result.ops;
+    if (r->status == STATUS_OK && r->has_result && asked != 0 && done != asked)
+        record_settle(r, STATUS_UNPROVEN, "%" PRIu64 " operations done, %" PRIu64 " asked for",
+                      done != UINT64_MAX ? done : 0, asked);
 }
 
 /* The audit's other half: the workload says how many it makes, the counting entries how many there were. */
@@ -242,6 +294,8 @@ static void judge_counts(struct record *r) {
     else if (x->counted_allocs != x->expected_allocs)
         record_settle(r, STATUS_UNPROVEN, "%" PRIu64 " allocations counted, %" PRIu64 " expected",
                       x->counted_allocs, x->expected_allocs);
+    else if (x->counted_allocs == 0)
+        record_settle(r, STATUS_UNPROVEN, "no allocation was counted");
     else if (x->counted_frees != x->counted_allocs)
         record_settle(r, STATUS_UNPROVEN, "%" PRIu64 " frees counted, %" PRIu64 " allocations",
                       x->counted_frees, x->counted_allocs);
@@ -278,7 +332,7 @@ static const struct membind *membind_of(const struct plan_cell *cell) {
 
 int collect_cell(struct bench *b, enum allocator_load load, const char *library, struct record *r,
                  struct problem *p) {
-    struct conversation c = {.bench = b, .record = r, .stage = "loading and proving the allocator"};
+    struct conversation c = {.bench = b, .record = r, .stage = STAGE_PROVING};
     struct environment e;
     struct callgrind counter = {0};
     bool is_counted = r->cell->pass == PASS_INSTRUCTIONS;
@@ -304,9 +358,12 @@ int collect_cell(struct bench *b, enum allocator_load load, const char *library,
         goto out;
     }
     judge_end(&c, wait_status);
+    judge_ops(r);
     judge_counts(r);
     if (is_counted)
         judge_profile(&c, &counter);
+    if (r->status != STATUS_OK)
+        record_drop_numbers(r);
     if (heard == HEARD_STOP)
         err = COLLECT_STOPPED;
 out:

@@ -88,6 +88,15 @@ void record_forget_costs(struct record *r) {
     r->result.stats = kept.stats;
 }
 
+void record_drop_numbers(struct record *r) {
+    const struct cell_result kept = r->result;
+    result_clear(&r->result);
+    r->result.expected_allocs = kept.expected_allocs;
+    r->result.counted_allocs = kept.counted_allocs;
+    r->result.counted_frees = kept.counted_frees;
+    r->alloc_instructions = UINT64_MAX;
+}
+
 void record_settle(struct record *r, enum cell_status status, const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -48,6 +48,23 @@ refused() {
   [[ "$output" == *"$words"* ]]
 }
 
+# no_numbers: rows that are not ok carry no figure; there is at least one such row.
+no_numbers() {
+  python3 -c '
+import csv, sys
+rows = list(csv.DictReader(open(sys.argv[1], newline="")))
+names = list(rows[0])
+figures = set(names[names.index("start_skew_ns"):names.index("status")]) - {
+    "block", "slot", "repetition", "seed", "start_unix_ns", "duration_ns", "ops_target",
+    "expected_allocs", "counted_allocs", "counted_frees"}
+assert {"ops", "ops_per_s", "peak_rss_bytes", "generations", "wall_ns", "lat_max_ns"} <= figures
+bad = [r for r in rows if r["status"] != "ok"]
+assert bad, "every row is ok"
+for r in bad:
+    left = {name: r[name] for name in figures if r[name] != ""}
+    assert not left, left' "$OUT/samples.csv"
+}
+
 # column NAME [FILE]: the values of a column of samples.csv, in order.
 column() {
   python3 -c '

@@ -35,6 +35,17 @@ static void say_tids(const struct cell_spec *spec, const char *odd) {
         _exit(9);
 }
 
+/* A proof that holds: this program's own file stands for the library. */
+static void make_proof(struct cell_proof *proof, const char *odd) {
+    char *path = proof->proof.path;
+    if (strcmp(odd, "nosha") == 0)
+        snprintf(path, sizeof proof->proof.path, "/nonexistent/lib.so");
+    else if (strcmp(odd, "nopath") != 0 && readlink("/proc/self/exe", path, sizeof proof->proof.path - 1) < 0)
+        _exit(9);
+    if (strcmp(odd, "nocanary") != 0)
+        snprintf(proof->proof.canary, sizeof proof->proof.canary, "libc=16384 own=none");
+}
+
 int main(void) {
     static struct cell_spec spec;
     static struct cell_proof proof;
@@ -46,20 +57,27 @@ int main(void) {
         say_nothing_of_a_kind();
     if (strcmp(odd, "early") == 0)
         return 7;
-    snprintf(proof.proof.path, sizeof proof.proof.path, "/nonexistent/lib.so");
-    say(&proof, MSG_PROOF, sizeof proof);
+    make_proof(&proof, odd);
+    if (spec.pass == PASS_PROBE || strcmp(odd, "noproof") != 0)
+        say(&proof, MSG_PROOF, sizeof proof);
     if (spec.pass == PASS_PROBE)
         return 0;
     if (strcmp(odd, "killed") == 0)
         raise(SIGKILL);
     if (strcmp(odd, "sleep") == 0)
         sleep(600);
-    say_tids(&spec, odd);
+    if (strcmp(odd, "noproof") != 0 && strcmp(odd, "hasty") != 0)
+        say_tids(&spec, odd);
     result.status = strcmp(odd, "oom") == 0 ? STATUS_OOM : STATUS_OK;
     snprintf(result.why, sizeof result.why, "%s", result.status == STATUS_OK ? "" : "said so itself");
+    bool is_lazy = strcmp(odd, "lazy") == 0 || (strcmp(odd, "later") == 0 && spec.pass == PASS_TIMED);
+    result.ops = spec.ops_total - is_lazy;
+    result.window_ops = result.window_ns = result.peak_rss_bytes = 1000;
     result.expected_allocs = result.counted_allocs = result.counted_frees = 100;
     if (strcmp(odd, "miscount") == 0)
         result.counted_allocs = 5;
+    if (strcmp(odd, "idle") == 0)
+        result.expected_allocs = result.counted_allocs = result.counted_frees = 0;
     if (strcmp(odd, "leak") == 0)
         result.counted_frees = 99;
     say(&result, MSG_RESULT, sizeof result);

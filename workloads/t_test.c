@@ -47,6 +47,7 @@ static const struct preset presets[] = {
 #define MIN_BINS 4
 #define GROUP_BINS 20
 #define REALLOC_BELOW_BYTES 2000
+#define MAX_ALIGN_BYTES 32
 
 /* The bins of a group belong to whom holds its lock. */
 struct group {
@@ -157,8 +158,13 @@ static bool turn(struct worker *w, struct t_slot *slot, struct block *bins, uint
 
 /* ---- t-test1 ----------------------------------------------------------------------------------------- */
 
-static uint64_t n_bins_of(const struct cell *c, unsigned n_sharing) {
-    return max_u64(MIN_BINS, (uint64_t)(c->params[TOTAL_BYTES] / c->params[MAX_BYTES]) / n_sharing);
+static uint64_t n_bins_of(const int64_t *p, unsigned n_sharing) {
+    return max_u64(MIN_BINS, (uint64_t)(p[TOTAL_BYTES] / p[MAX_BYTES]) / n_sharing);
+}
+
+/* Rounded up for the largest alignment; a realloc may hold a block of either size for a moment. */
+static uint64_t t_test1_peak_live_bytes(const int64_t *p, unsigned n_threads) {
+    return (n_bins_of(p, n_threads) + 1) * n_threads * ((uint64_t)p[MAX_BYTES] + MAX_ALIGN_BYTES);
 }
 
 static struct t_slot *slot_create(struct worker *w) {
@@ -174,7 +180,7 @@ static struct t_slot *slot_create(struct worker *w) {
 static int t_test1_setup(struct cell *c) {
     for (unsigned i = 0; i < c->n_threads; i++) {
         struct t_slot *slot = slot_create(&c->workers[i]);
-        if (!slot || !block_set_create(c, &slot->own, n_bins_of(c, c->n_threads)))
+        if (!slot || !block_set_create(c, &slot->own, n_bins_of(c->params, c->n_threads)))
             return -ENOMEM;
         slot->own.n_blocks = slot->own.n_max; /* empty bins are holes */
     }
@@ -237,6 +243,14 @@ static void t_test1_teardown(struct cell *c) {
 
 /* ---- t-test2 ----------------------------------------------------------------------------------------- */
 
+static uint64_t n_groups_of(const int64_t *p) {
+    return (n_bins_of(p, 1) + GROUP_BINS - 1) / GROUP_BINS;
+}
+
+static uint64_t t_test2_peak_live_bytes(const int64_t *p, unsigned n_threads) {
+    return (n_groups_of(p) * GROUP_BINS + n_threads) * ((uint64_t)p[MAX_BYTES] + MAX_ALIGN_BYTES);
+}
+
 /* Main fills half of the bins with malloc. */
 static int pool_prefill(struct cell *c, struct pool *pool) {
     struct worker *w = &c->workers[0];
@@ -252,7 +266,7 @@ static int t_test2_setup(struct cell *c) {
     struct pool *pool = cell_scratch(c, sizeof *pool, _Alignof(struct pool));
     if (!pool)
         return -ENOMEM;
-    pool->n_groups = (n_bins_of(c, 1) + GROUP_BINS - 1) / GROUP_BINS;
+    pool->n_groups = n_groups_of(c->params);
     pool->groups = cell_scratch(c, pool->n_groups * sizeof *pool->groups, _Alignof(struct group));
     if (!pool->groups || !block_set_create(c, &pool->bins, pool->n_groups * GROUP_BINS))
         return -ENOMEM;
@@ -328,6 +342,7 @@ const struct workload workload_t_test1 = {
     .verify = t_test1_verify,
     .teardown = t_test1_teardown,
     .expected_allocs = decided_allocs,
+    .peak_live_bytes = t_test1_peak_live_bytes,
 };
 
 const struct workload workload_t_test2 = {
@@ -341,4 +356,5 @@ const struct workload workload_t_test2 = {
     .verify = t_test2_verify,
     .teardown = t_test2_teardown,
     .expected_allocs = t_test2_expected_allocs,
+    .peak_live_bytes = t_test2_peak_live_bytes,
 };

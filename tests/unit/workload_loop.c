@@ -92,7 +92,7 @@ static void a_pair_costs_at_most_twelve_besides_the_calls(void **state) {
     (void)state;
     for (int64_t pattern = 0; pattern < 3; pattern++)
         for (int64_t call = 0; call < 2; call++)
-            assert_lean("pair", (int64_t[]){pattern, call, 64, 1000}, LOOP_MAX_INSTRUCTIONS + (call == 1));
+            assert_lean("pair", (int64_t[]){pattern, call, 64, 1000, 0}, LOOP_MAX_INSTRUCTIONS + (call == 1));
 }
 
 static int open_floor(void **state) {

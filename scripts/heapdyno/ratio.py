@@ -71,7 +71,7 @@ def geometric_mean(ratios):
 
 
 def format_ratios(samples, of):
-    """The table of all cells against the best other, and means by comparison and opponent. "" without a ratio."""
+    """All cells against the best other, then means by comparison and opponent; "" without a ratio."""
     cells = rates(samples)
     ratios = against_best(cells, of)
     if not ratios:

@@ -10,7 +10,8 @@ HEADER = """
     block, slot, repetition, seed, start_unix_ns, duration_ns, ops_target, ops, ops_per_s, window_ops,
     window_ns, expected_allocs, counted_allocs, counted_frees, remote_free_fraction, wall_ns, user_ns,
     sys_ns, run_delay_ns, nvcsw, nivcsw, minflt, majflt, syscalls, instructions, alloc_instructions,
-    cycles, cache_misses, dtlb_misses, peak_live_bytes, start_rss_bytes, peak_rss_bytes, end_rss_bytes, retained_rss_bytes,
+    cycles, cache_misses, dtlb_misses,
+    peak_live_bytes, start_rss_bytes, peak_rss_bytes, end_rss_bytes, retained_rss_bytes,
     fragmentation, anon_huge_bytes, alloc_allocated_bytes, alloc_active_bytes, alloc_resident_bytes,
     alloc_metadata_bytes, shared_line_fraction, lat_p50_ns, lat_p90_ns, lat_p99_ns, lat_p999_ns,
     lat_max_ns, min_thread_ops, max_thread_ops, status, exit_code, signal, why

@@ -110,7 +110,7 @@ static bool bin_set_free(uint64_t *bits, size_t first, size_t n) {
     size_t at = first % 64;
     for (; n != 0; word++, at = 0) {
         size_t n_here = util_min(n, 64 - at);
-        uint64_t mask = ~(uint64_t)0 >> (64 - n_here) << at;
+        uint64_t mask = ~(uint64_t)0 >> (64 - n_here) % 64 << at;
         if (UTIL_UNLIKELY((*word & mask) != 0))
             return false;
         *word |= mask;
@@ -125,10 +125,12 @@ static inline size_t bin_row_length(void *const *regions, size_t n, uint64_t reg
                                     size_t down, bool *is_down) {
     uintptr_t at = (uintptr_t)regions[0], step = region_bytes;
     size_t i = 1;
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): n of them are set
     *is_down = n > 1 && (uintptr_t)regions[1] + region_bytes == at;
     if (*is_down)
         step = -region_bytes;
     size_t stop = util_min(n, *is_down ? down : up);
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the same
     for (at += step; i < stop && (uintptr_t)regions[i] == at; at += step)
         i++;
     return i;

@@ -68,7 +68,7 @@ static int ctl_give_unsigned(struct ctl_request *req, size_t value) {
 
 static int ctl_version(struct ctl_request *req) {
     const char *text = CTL_VERSION;
-    return ctl_give_only(req, &text, sizeof text);
+    return ctl_give_only(req, &text, sizeof text); // NOLINT(bugprone-sizeof-expression): the pointer is given
 }
 
 static int ctl_epoch(struct ctl_request *req) {
@@ -344,6 +344,7 @@ static int ctl_option(const char *name, struct ctl_request *req) {
     return ENOENT;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): written through the request
 int ctl_by_mib(const size_t *mib, size_t mib_len, void *old, size_t *old_bytes, const void *new,
                size_t new_bytes) {
     if (mib_len == 0 || mib[0] >= CTL_N_ENTRIES)

@@ -96,7 +96,7 @@ size_t run_take(struct run *run, void **end, size_t n) {
             uintptr_t at = base + (w * 64 + first) * region_bytes;
             for (void **stop = end - n_row; end != stop; at += region_bytes)
                 *--end = (void *)at;
-            bits &= ~(~(uint64_t)0 >> (64 - n_row) << first);
+            bits &= ~(~(uint64_t)0 >> (64 - n_row) % 64 << first);
             left -= n_row;
         }
         run->free_bits[w] = bits;

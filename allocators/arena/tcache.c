@@ -137,7 +137,7 @@ static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capac
         void **array = base_alloc(sizeof(void *) << lg);
         if (array == NULL)
             return false;
-        if (n != 0)
+        if (cb->base != NULL)
             memcpy(array + 1, cb->base, n * sizeof array[0]);
         cb->base = array + 1;
         cb->lg_slots = (uint8_t)lg;

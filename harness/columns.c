@@ -131,7 +131,7 @@ static const struct column column_table[] = {
     {"oversubscribed", "", "0 or 1", "1: more threads than processing units", emit_oversubscribed, 0},
     {"start_skew_ns", "ns", "integer", "From the first thread's start to the last one's", COUNT(start_skew_ns)},
     {"generations", "threads", "integer", "Fewest successors any slot had; empty below 3", emit_generations, offsetof(struct record, result.n_generations_min)},
-    {"block", "", "integer", "Block of the plan: 0 the audit, then one for each repetition", emit_block, 0},
+    {"block", "", "integer", "Block of the plan, from 0: for each repetition one of audits and one of timed cells", emit_block, 0},
     {"slot", "", "integer", "Position in the shuffled block", emit_slot, 0},
     {"repetition", "", "integer", "Counts from 1 within the pass", emit_repetition, 0},
     {"seed", "", "integer", "Of the workload's random numbers; the same for every allocator", emit_seed, 0},

@@ -120,8 +120,9 @@ static void shuffle(struct plan_cell *cells, size_t n, struct prng *g) {
 /* Instructions do not scatter as times do, and callgrind is some fifty times slower. */
 #define COUNTED_OPS_DIVISOR 10
 
+/* An audit block and a timed one for each repetition, in turn, so that memory is repeated like time. */
 static enum cell_pass pass_of(const struct options *o, unsigned block) {
-    return block == 0 ? PASS_AUDIT : block <= o->reps ? PASS_TIMED : PASS_INSTRUCTIONS;
+    return block >= 2 * o->reps ? PASS_INSTRUCTIONS : block % 2 == 0 ? PASS_AUDIT : PASS_TIMED;
 }
 
 /* 0: a clock ends the cell. */
@@ -151,7 +152,7 @@ static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells
                     .load = o->load,
                     .pass = pass,
                     .block = block,
-                    .repetition = pass == PASS_TIMED ? block : 1,
+                    .repetition = pass == PASS_INSTRUCTIONS ? 1 : block / 2 + 1,
                     .identity_idx = n,
                     .ops_total = ops_total,
                     .duration_ns = ops_total != 0 ? 0 : options_duration_ns(o, plan->slots[s].n_threads),
@@ -177,7 +178,7 @@ int plan_make(struct plan *plan, const struct options *o, const struct topology 
     if (err != 0)
         return problem_set(p, ENODATA,
                            "there is nothing to measure: no allocator or no workload is selected");
-    unsigned n_blocks = 1 + o->reps + (o->instrument == INSTRUMENT_CALLGRIND);
+    unsigned n_blocks = 2 * o->reps + (o->instrument == INSTRUMENT_CALLGRIND);
     plan->n_cells = plan->n_identities * n_blocks;
     plan->cells = calloc(plan->n_cells, sizeof *plan->cells);
     err = plan->cells != NULL ? slots_fill(plan, t) : -ENOMEM;

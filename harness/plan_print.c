@@ -72,8 +72,8 @@ void plan_write_text(FILE *out, const struct plan *plan, const struct topology *
     const struct options *o = plan->options;
     fprintf(out, "machine:    %u packages, %u NUMA nodes, %u cores, %u processing units%s\n", t->n_packages,
             t->n_nodes, t->n_cores, t->n_pus, t->is_thissystem ? "" : " (not this machine: plan only)");
-    fprintf(out, "sweep:      %zu allocators x %zu workloads x %u thread counts x (1 audit + %u timed%s)\n",
-            o->allocators.n, o->n_workloads, o->threads.n, o->reps,
+    fprintf(out, "sweep:      %zu allocators x %zu workloads x %u thread counts x (%u audits + %u timed%s)\n",
+            o->allocators.n, o->n_workloads, o->threads.n, o->reps, o->reps,
             o->instrument == INSTRUMENT_CALLGRIND ? " + 1 instructions" : "");
     fprintf(out, "conditions: load %s, placement %s, membind %s, seed %" PRIu64 "\n\n", load_name(o->load),
             placement_name(o->placement), membind_name(&o->membind, membind), o->seed);

@@ -45,9 +45,9 @@ void past_count(struct past *past, const struct plan_cell *cell, enum cell_statu
     past->n_ok += status == STATUS_OK;
     past->n_skipped += status == STATUS_SKIP;
     past->n_failed += status_is_failure(status);
-    if (cell->pass != PASS_AUDIT)
-        return;
     struct verdict *verdict = &past->verdicts[cell->identity_idx];
+    if (cell->pass != PASS_AUDIT || (verdict->is_known && verdict->status != STATUS_OK))
+        return;
     verdict->is_known = true;
     verdict->status = status;
     snprintf(verdict->why, sizeof verdict->why, "%s", why);

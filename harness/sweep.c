@@ -42,7 +42,7 @@ static bool settle_unrun(const struct sweep *s, struct record *r, const char *li
     } else if (cell->load == LOAD_PRELOAD && library == NULL) {
         record_settle(r, probe->status == STATUS_OK ? STATUS_SKIP : probe->status,
                       "no library to preload: %s", probe->why);
-    } else if (cell->pass != PASS_AUDIT && audit->is_known && audit->status != STATUS_OK) {
+    } else if (audit->is_known && audit->status != STATUS_OK) {
         record_settle(r, audit->status == STATUS_SKIP ? STATUS_SKIP : STATUS_UNPROVEN, "audit: %s: %s",
                       status_name(audit->status), audit->why);
     } else {

@@ -16,6 +16,9 @@ TABLES = {
     "shared_line_fraction": ("64-byte lines with objects of several threads, % (less is better)", 0.01, min),
 }
 
+DETERMINISTIC = {"shared_line_fraction"}
+"""Metrics whose single values may be ranked. Of any other, one value without its noise names no winner."""
+
 
 def three_digits(value):
     """The value with three significant digits and no exponent: 0.0123, 1.23, 12.3, 123, 1230."""
@@ -47,6 +50,8 @@ def mark(row, best):
     """`*` for the best, `~` where the interval overlaps that of the best, so that this run cannot tell them
     apart."""
     if best is None or row["n"] == 0 or style.is_reference(row["label"]):
+        return " "
+    if best["n"] == 1 and best["metric"] not in DETERMINISTIC:
         return " "
     if row["median"] == best["median"]:
         return "*"
@@ -214,7 +219,7 @@ def _noise(shown, metric):
     of_metric = shown[shown["metric"] == metric]
     has_ci = of_metric["ci_lo"].notna()
     if (of_metric["n"] <= 1).all():
-        return "one value has no noise to show"
+        return "one value has no noise to show, so no best is marked"
     if has_ci.all():
         return "± half the 95 % confidence interval of the median"
     if not has_ci.any():

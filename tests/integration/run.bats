@@ -62,7 +62,7 @@ sha = lambda path: hashlib.sha256(open(path, "rb").read()).hexdigest()
 assert manifest["topology_sha256"] == sha(f"{sys.argv[1]}/topology.xml")
 je = manifest["allocators"][1]
 assert je["sha256"] == sha(je["library_path"]) and je["config"] == "MALLOC_CONF=tcache:false,narenas:2"
-assert manifest["cells"] == {"planned": 8, "ok": 8, "skipped": 0, "failed": 0}, manifest["cells"]
+assert manifest["cells"] == {"planned": 24, "ok": 24, "skipped": 0, "failed": 0}, manifest["cells"]
 assert manifest["ended"] is not None and not manifest["was_stopped"]
 PY
   column config | grep -qx 'MALLOC_CONF=tcache:false,narenas:2'

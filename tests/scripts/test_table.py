@@ -56,11 +56,11 @@ def test_one_value_shows_no_noise(tmp_path):
 
 def test_references_are_never_best_and_hide_nobody(tmp_path):
     rows = golden.timed("null", 1, [900e6]) + golden.timed("null", 1, [950e6], config="A=b")
-    rows += golden.timed("glibc", 1, [10e6]) + golden.timed("arena", 1, [20e6])
+    rows += golden.timed("glibc", 1, [10e6] * 2) + golden.timed("arena", 1, [20e6] * 2)
     text = text_of(tmp_path, rows)
     assert cells(text, "null") == ["900"]
     assert cells(text, "null[A=b]") == ["950"]
-    assert cells(text, "arena") == ["20.0*"]
+    assert cells(text, "arena") == ["20.0*±0%"]
     assert text.splitlines()[-1].startswith("  null and floor are references")
 
 
@@ -79,11 +79,11 @@ def test_failures_are_shown_by_status_and_reason(tmp_path):
 
 def test_the_fastest_is_not_best_if_a_repetition_crashed(tmp_path):
     rows = [r for name, rate in (("glibc", 10e6), ("jemalloc", 20e6), ("arena", 90e6))
-            for r in golden.timed(name, 1, [rate])]
-    rows.append(golden.row(allocator="arena", repetition=2, status="crash", why="signal 11"))
+            for r in golden.timed(name, 1, [rate] * 2)]
+    rows.append(golden.row(allocator="arena", repetition=3, status="crash", why="signal 11"))
     text = text_of(tmp_path, rows)
-    assert cells(text, "arena") == ["90.0", "!"]
-    assert cells(text, "jemalloc") == ["20.0*"]
+    assert cells(text, "arena") == ["90.0", "±0%!"]
+    assert cells(text, "jemalloc") == ["20.0*±0%"]
     assert "! some repetitions failed" in text
 
 
@@ -94,10 +94,19 @@ def test_threads_that_never_ran_together(tmp_path):
 
 
 def test_peak_rss_smallest_is_best(tmp_path):
-    rows = golden.audit("glibc", 1, 4 * golden.MIB) + golden.audit("arena", 1, 3 * golden.MIB)
+    rows = [r for i in (1, 2) for name, mib in (("glibc", 4), ("arena", 3))
+            for r in golden.audit(name, 1, mib * golden.MIB, repetition=i)]
     text = text_of(tmp_path, rows)
-    assert cells(text, "arena", "peak RSS") == ["3.00*"]
-    assert cells(text, "glibc", "peak RSS") == ["4.00"]
+    assert cells(text, "arena", "peak RSS") == ["3.00*±0%"]
+    assert cells(text, "glibc", "peak RSS") == ["4.00", "±0%"]
+
+
+def test_of_single_values_nobody_is_best(tmp_path):
+    rows = golden.timed("glibc", 1, [10e6]) + golden.timed("arena", 1, [20e6])
+    rows += golden.audit("glibc", 1, 4 * golden.MIB) + golden.audit("arena", 1, 3 * golden.MIB)
+    text = text_of(tmp_path, rows)
+    assert cells(text, "arena") == ["20.0"]
+    assert cells(text, "arena", "peak RSS") == ["3.00"]
 
 
 def test_memory_after_different_work_has_no_best(tmp_path):

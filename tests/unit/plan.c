@@ -78,15 +78,15 @@ static void blocks_are_complete(void **state) {
     plan_line(&x, SMALL);
     size_t n = x.plan.n_identities;
     assert_int_equal(n, 2 * 2 * 4);
-    assert_int_equal(x.plan.n_cells, n * 4);
-    for (unsigned block = 0; block <= 3; block++) {
+    assert_int_equal(x.plan.n_cells, n * 6);
+    for (unsigned block = 0; block < 6; block++) {
         bool is_seen[16] = {false};
         for (size_t i = 0; i < n; i++) {
             const struct plan_cell *cell = &x.plan.cells[block * n + i];
             assert_int_equal(cell->block, block);
             assert_int_equal(cell->slot, i);
-            assert_int_equal(cell->pass, block == 0 ? PASS_AUDIT : PASS_TIMED);
-            assert_int_equal(cell->repetition, block == 0 ? 1 : block);
+            assert_int_equal(cell->pass, block % 2 == 0 ? PASS_AUDIT : PASS_TIMED);
+            assert_int_equal(cell->repetition, block / 2 + 1);
             assert_false(is_seen[cell->identity_idx]);
             is_seen[cell->identity_idx] = true;
         }

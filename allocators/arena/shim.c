@@ -4,6 +4,7 @@
  * for libarena-prefixed.a. The C++ operators are given by their mangled names, so no C++ library is needed;
  * when memory is out they call the new-handler and throw through the C++ library if the program has one.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 
@@ -202,7 +203,7 @@ typedef void (*shim_new_handler)(void);
 extern shim_new_handler shim_get_new_handler(void) __asm__("_ZSt15get_new_handlerv") __attribute__((weak));
 extern void shim_throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv") __attribute__((weak));
 
-static UTIL_COLD void *shim_new_slow(size_t align, size_t bytes, bool may_throw) {
+static UTIL_COLD void *shim_new_slow(size_t align, size_t bytes) {
     for (;;) {
         shim_new_handler handler = shim_get_new_handler != NULL ? shim_get_new_handler() : NULL;
         if (handler == NULL)
@@ -212,18 +213,26 @@ static UTIL_COLD void *shim_new_slow(size_t align, size_t bytes, bool may_throw)
         if (p != NULL)
             return p;
     }
-    if (!may_throw)
-        return NULL;
     if (shim_throw_bad_alloc != NULL)
         shim_throw_bad_alloc();
     os_die("operator new: out of memory, and no C++ library to throw with:", NULL);
 }
 
-#define SHIM_NEW(label, fn, params, align, may_throw)                                                        \
+/* A new-handler may throw, which C cannot catch: the C++ library's own form calls the throwing one, which is ours, and
+ * does. */
+static UTIL_COLD void *shim_new_nothrow_slow(size_t align, size_t bytes, const void *tag) {
+    void *(*next)(size_t, size_t, const void *);
+    if (shim_get_new_handler == NULL || shim_get_new_handler() == NULL)
+        return NULL;
+    *(void **)&next = dlsym(RTLD_NEXT, "_ZnwmSt11align_val_tRKSt9nothrow_t");
+    return next != NULL ? next(bytes, util_max(align, 1), tag) : NULL;
+}
+
+#define SHIM_NEW(label, fn, params, align, slow)                                                             \
     SHIM_EXPORT void *fn params __asm__(label);                                                              \
     SHIM_EXPORT void *fn params {                                                                            \
         void *p = SHIM_CALL(aligned)(align, bytes);                                                          \
-        return UTIL_LIKELY(p != NULL) ? p : shim_new_slow(align, bytes, may_throw);                          \
+        return UTIL_LIKELY(p != NULL) ? p : slow;                                                            \
     }
 
 #define SHIM_DELETE(label, fn, params)                                                                       \
@@ -240,16 +249,20 @@ static UTIL_COLD void *shim_new_slow(size_t align, size_t bytes, bool may_throw)
 
 #define SHIM_UNUSED __attribute__((unused))
 
-SHIM_NEW("_Znwm", shim_new, (size_t bytes), 1, true)
-SHIM_NEW("_Znam", shim_new_array, (size_t bytes), 1, true)
-SHIM_NEW("_ZnwmRKSt9nothrow_t", shim_new_nothrow, (size_t bytes, SHIM_UNUSED const void *tag), 1, false)
-SHIM_NEW("_ZnamRKSt9nothrow_t", shim_new_array_nothrow, (size_t bytes, SHIM_UNUSED const void *tag), 1, false)
-SHIM_NEW("_ZnwmSt11align_val_t", shim_new_aligned, (size_t bytes, size_t align), align, true)
-SHIM_NEW("_ZnamSt11align_val_t", shim_new_array_aligned, (size_t bytes, size_t align), align, true)
+SHIM_NEW("_Znwm", shim_new, (size_t bytes), 1, shim_new_slow(1, bytes))
+SHIM_NEW("_Znam", shim_new_array, (size_t bytes), 1, shim_new_slow(1, bytes))
+SHIM_NEW("_ZnwmRKSt9nothrow_t", shim_new_nothrow, (size_t bytes, const void *tag), 1,
+         shim_new_nothrow_slow(1, bytes, tag))
+SHIM_NEW("_ZnamRKSt9nothrow_t", shim_new_array_nothrow, (size_t bytes, const void *tag), 1,
+         shim_new_nothrow_slow(1, bytes, tag))
+SHIM_NEW("_ZnwmSt11align_val_t", shim_new_aligned, (size_t bytes, size_t align), align,
+         shim_new_slow(align, bytes))
+SHIM_NEW("_ZnamSt11align_val_t", shim_new_array_aligned, (size_t bytes, size_t align), align,
+         shim_new_slow(align, bytes))
 SHIM_NEW("_ZnwmSt11align_val_tRKSt9nothrow_t", shim_new_aligned_nothrow,
-         (size_t bytes, size_t align, SHIM_UNUSED const void *tag), align, false)
+         (size_t bytes, size_t align, const void *tag), align, shim_new_nothrow_slow(align, bytes, tag))
 SHIM_NEW("_ZnamSt11align_val_tRKSt9nothrow_t", shim_new_array_aligned_nothrow,
-         (size_t bytes, size_t align, SHIM_UNUSED const void *tag), align, false)
+         (size_t bytes, size_t align, const void *tag), align, shim_new_nothrow_slow(align, bytes, tag))
 
 SHIM_DELETE("_ZdlPv", shim_delete, (void *p))
 SHIM_DELETE("_ZdaPv", shim_delete_array, (void *p))

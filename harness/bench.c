@@ -78,17 +78,35 @@ bool bench_is_stopped(const struct bench *b) {
     return poll(&stop, 1, 0) > 0;
 }
 
-const char *bench_library_sha256(struct bench *b, const char *path) {
+static bool is_same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* The entry for a path, a new one if there is none. NULL when out of memory. */
+static struct library_digest *find_digest(struct bench *b, const char *path) {
     for (size_t i = 0; i < b->n_digests; i++) {
         if (strcmp(b->digests[i].path, path) == 0)
-            return b->digests[i].sha256;
+            return &b->digests[i];
     }
     struct library_digest *grown = realloc(b->digests, (b->n_digests + 1) * sizeof *grown);
     if (grown == NULL)
-        return "";
+        return NULL;
     b->digests = grown;
     struct library_digest *one = &grown[b->n_digests++];
+    *one = (struct library_digest){0};
     snprintf(one->path, sizeof one->path, "%s", path);
+    return one;
+}
+
+const char *bench_library_sha256(struct bench *b, const char *path) {
+    struct stat now;
+    struct library_digest *one = find_digest(b, path);
+    if (one == NULL || stat(path, &now) != 0)
+        return "";
+    if (one->sha256[0] != '\0' && is_same_file(&one->stat, &now))
+        return one->sha256;
+    one->stat = now;
     if (digest_file(path, one->sha256) != 0)
         one->sha256[0] = '\0';
     return one->sha256;

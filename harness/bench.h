@@ -8,13 +8,16 @@
 #include <linux/limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "harness/digest.h"
 #include "harness/options.h"
 #include "harness/topology.h"
 
+/* Of a file as it was: a library rebuilt in mid-run has another time or another inode. */
 struct library_digest {
     char path[ALLOCATOR_PATH_MAX];
+    struct stat stat; /* st_dev, st_ino, st_size and st_mtim are compared */
     char sha256[DIGEST_HEX_BYTES];
 };
 
@@ -36,7 +39,7 @@ void bench_close(struct bench *b);
 /* True from the first signal on. */
 bool bench_is_stopped(const struct bench *b);
 
-/* SHA-256 of a library as hex, computed once for each path; "" when it cannot be read. */
+/* SHA-256 of a library as hex, computed anew when the file has changed; "" when it cannot be read. */
 const char *bench_library_sha256(struct bench *b, const char *path);
 
 uint64_t bench_now_ns(void);      /* monotonic */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -90,6 +91,31 @@ int folder_create(struct folder *f, const char *wanted, const char *root, uint64
             return problem_set(p, -err, "cannot make the folder %s: %s; --out names another", path,
                                strerror(-err));
     }
+}
+
+int folder_lock(struct folder *f, struct problem *p) {
+    char path[PATH_MAX];
+    int err = folder_path(f, "topology.xml", path, p);
+    if (err != 0)
+        return err;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return problem_set(p, errno, "cannot open %s: %s", path, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        f->lock_fd = fd;
+        return 0;
+    }
+    err = errno;
+    close(fd);
+    if (err == EWOULDBLOCK)
+        return problem_set(p, EBUSY, "%s: another run-bench is writing here", f->path);
+    return problem_set(p, err, "cannot lock %s: %s", path, strerror(err));
+}
+
+void folder_unlock(struct folder *f) {
+    if (f->lock_fd > 0)
+        close(f->lock_fd);
+    f->lock_fd = 0;
 }
 
 int folder_path(const struct folder *f, const char *name, char out[PATH_MAX], struct problem *p) {

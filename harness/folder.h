@@ -10,6 +10,7 @@
 
 struct folder {
     char path[PATH_MAX]; /* absolute */
+    int lock_fd;         /* of folder_lock; 0: not locked */
 };
 
 /* Makes `wanted` (its parents too), which must be new or empty; NULL: results/YYYYmmdd-HHMMSS (UTC) below
@@ -19,6 +20,14 @@ int folder_create(struct folder *f, const char *wanted, const char *root, uint64
 
 /* An existing one. 0 or -errno with the reason. */
 int folder_open(struct folder *f, const char *path, struct problem *p);
+
+/*
+ * Claims the folder for this process until folder_unlock or its end, so that two runs never write rows into one
+ * file. The lock lies on topology.xml, which every run writes once and never replaces. 0, -EBUSY when another
+ * process has it, or -errno, with the reason.
+ */
+int folder_lock(struct folder *f, struct problem *p);
+void folder_unlock(struct folder *f);
 
 /* Joins; -ENAMETOOLONG with the reason. */
 int folder_path(const struct folder *f, const char *name, char out[PATH_MAX], struct problem *p);

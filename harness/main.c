@@ -32,6 +32,8 @@ static int check_registries(struct problem *p) {
 static int resumption_open(struct resumption *run, struct options *o, struct problem *p) {
     int err = folder_open(&run->folder, o->resume, p);
     if (err == 0)
+        err = folder_lock(&run->folder, p);
+    if (err == 0)
         err = manifest_load(&run->folder, &run->manifest, p);
     if (err != 0) {
         problem_prefix(p, "--resume %s", o->resume);
@@ -54,6 +56,7 @@ static int resumption_open(struct resumption *run, struct options *o, struct pro
 static void resumption_close(struct resumption *run) {
     json_decref(run->manifest);
     free(run->argv);
+    folder_unlock(&run->folder);
 }
 
 /* Whole registry, or the allocators that were named. */

@@ -65,16 +65,28 @@ static int write_row(struct sweep *s, const struct record *r, struct problem *p)
     return err;
 }
 
+/* A library that is replaced in mid-run would put two of them under one name. */
+static void judge_library(struct record *r, const struct record *probe) {
+    const struct allocator_proof *now = &r->proof.proof, *then = &probe->proof.proof;
+    if (r->status != STATUS_OK ||
+        (strcmp(now->build_id, then->build_id) == 0 && strcmp(r->library_sha256, probe->library_sha256) == 0))
+        return;
+    record_settle(r, STATUS_UNPROVEN, "%s is another library than when the run started", now->path);
+    record_drop_numbers(r);
+}
+
 /* 0, COLLECT_STOPPED, -errno with the reason. */
 static int run_one(struct sweep *s, const struct plan_cell *cell, struct problem *p) {
-    const char *library =
-        probe_library(&s->probes.items[cell->allocator - s->bench->options->allocators.items]);
+    const struct probe *probe = &s->probes.items[cell->allocator - s->bench->options->allocators.items];
+    const char *library = probe_library(probe);
     struct record r;
     record_init(&r, &s->run, s->bench->options, cell);
     progress_cell_starts(&s->progress, cell);
     int err = 0;
     if (!settle_unrun(s, &r, library))
         err = collect_cell(s->bench, cell->load, library != NULL ? library : "", &r, p);
+    if (err == 0)
+        judge_library(&r, &probe->record);
     if (err == 0)
         err = write_row(s, &r, p);
     if (err != 0)
@@ -236,7 +248,7 @@ static int start_books(struct sweep *s, int argc, char *const *argv, struct prob
     if (folder_create(&s->folder, s->bench->options->out, s->bench->root, now_ns, p) != 0)
         return EXIT_USAGE;
     name_run(&s->run, now_ns);
-    if (write_topology(s, p) != 0 || write_plan(s, p) != 0)
+    if (write_topology(s, p) != 0 || folder_lock(&s->folder, p) != 0 || write_plan(s, p) != 0)
         return EXIT_FAILED_CELL;
     s->manifest = manifest_new(s->bench, &s->run, &s->probes, &s->folder, argc, argv);
     if (s->manifest == NULL) {
@@ -258,6 +270,12 @@ static void announce(const struct sweep *s) {
             s->plan->n_cells - s->past.n_done, time, s->bench->options->seed, s->folder.path);
 }
 
+/* A resumed run's lock is its caller's. */
+static void sweep_close_new(struct sweep *s) {
+    sweep_close(s);
+    folder_unlock(&s->folder);
+}
+
 int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *const *argv, struct problem *p) {
     struct sweep s = {.bench = b, .plan = plan, .samples = {.fd = -1}};
     int code = probe(&s, true, p);
@@ -274,7 +292,7 @@ int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *cons
     announce(&s);
     code = conclude(&s, run_all(&s, p), p);
 out:
-    sweep_close(&s);
+    sweep_close_new(&s);
     return code;
 }
 
@@ -386,6 +404,6 @@ int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *
         if (err == -EINVAL || err == -EBADMSG || err == -ENOENT)
             code = EXIT_USAGE;
     }
-    sweep_close(&s);
+    sweep_close_new(&s);
     return code;
 }

@@ -126,6 +126,20 @@ PY
   cmp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/before"
 }
 
+@test "two runs never write into one folder" {
+  start
+  wait_rows 4
+  refused "$OUT: another run-bench is writing here" --resume "$OUT"
+  kill -9 $PID
+  wait $PID || true
+  "$BUILD/run-bench" --resume "$OUT" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+  PID=$!
+  wait_rows "$(($(wc -l <"$OUT/samples.csv") + 2))"
+  refused "$OUT: another run-bench is writing here" --resume "$OUT"
+  wait $PID
+  every_cell_once
+}
+
 @test "Ctrl-C ends cleanly, keeps what was measured and says how to go on" {
   start
   wait_rows 8
@@ -213,6 +227,25 @@ PY
   run "$BENCH" --resume "$OUT"
   [ "$status" -eq 2 ]
   [[ "$output" == *"the library of mine is another one than in manifest.json"* ]]
+}
+
+@test "a library replaced in mid-run is another one: unproven, with its own digest" {
+  cp "$BUILD/fixtures/sound.so" "$BATS_TEST_TMPDIR/mine.so"
+  "$BUILD/run-bench" --threads 1 --reps 3 --duration 500ms --workloads malloc-test \
+    --allocators "mine=$BATS_TEST_TMPDIR/mine.so" --out "$OUT" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+  PID=$!
+  wait_rows 3
+  cp "$BUILD/fixtures/sound.so" "$BATS_TEST_TMPDIR/other.so"
+  printf x >>"$BATS_TEST_TMPDIR/other.so"
+  mv "$BATS_TEST_TMPDIR/other.so" "$BATS_TEST_TMPDIR/mine.so"
+  code=0
+  wait $PID || code=$?
+  cat "$BATS_TEST_TMPDIR/log"
+  [ "$code" -eq 4 ]
+  [ "$(column status | sort -u)" = $'ok\nunproven' ]
+  column why | grep -qF "mine.so is another library than when the run started"
+  column library_sha256 | tail -1 | grep -qx "$(sha256sum <"$BATS_TEST_TMPDIR/mine.so" | cut -d' ' -f1)"
+  no_numbers
 }
 
 @test "relative paths are resumed where the run was started" {

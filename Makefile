@@ -53,13 +53,14 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 Q := $(if $(V),,@)
 note = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-$(B)/obj/%.o: %.c Makefile
+RULES := $(wildcard allocators/rules.mk allocators/*/rules.mk workloads/rules.mk harness/rules.mk harness/*/rules.mk \
+                    scripts/rules.mk tests/*/rules.mk tests/rules.mk)
+
+$(B)/obj/%.o: %.c Makefile $(RULES)
 	@mkdir -p $(@D)
 	$(call note,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_LOCAL) -MMD -MP -c $< -o $@
 
-RULES := $(wildcard allocators/rules.mk allocators/*/rules.mk workloads/rules.mk harness/rules.mk harness/*/rules.mk \
-                    scripts/rules.mk tests/*/rules.mk tests/rules.mk)
 include $(RULES)
 
 .PHONY: all bench bar check lint clean

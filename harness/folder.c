@@ -100,7 +100,7 @@ int folder_lock(struct folder *f, struct problem *p) {
         return err;
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        return problem_set(p, errno, "cannot open %s: %s", path, strerror(errno));
+        return problem_set(p, errno, "this is not a run folder: %s: %s", path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
         f->lock_fd = fd;
         return 0;

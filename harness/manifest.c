@@ -16,6 +16,8 @@
 #ifndef BUILD_VARIANT
 #define BUILD_VARIANT "unknown"
 #define BUILD_FLAGS "unknown"
+#define BUILD_WORKLOAD_FLAGS "unknown"
+#define BUILD_REVISION ""
 #endif
 
 #if defined(__clang__)
@@ -51,6 +53,19 @@ static json_t *describe_git(const char *root) {
     if (dirty != NULL)
         *dirty = '\0';
     return json_pack("{s:s,s:b}", "revision", text, "is_dirty", dirty != NULL);
+}
+
+static json_t *describe_file(const char *path) {
+    char hex[DIGEST_HEX_BYTES];
+    return digest_file(path, hex) == 0 ? json_string(hex) : json_null();
+}
+
+/* What measures, by content: the revision names the sources, the digests the programs made from them. */
+static json_t *describe_build(const struct bench *b) {
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "version", HEAPDYNO_VERSION, "variant",
+                     BUILD_VARIANT, "compiler", COMPILER, "flags", BUILD_FLAGS, "workload_flags",
+                     BUILD_WORKLOAD_FLAGS, "revision", text_or_null(BUILD_REVISION), "driver_sha256",
+                     describe_file("/proc/self/exe"), "cell_sha256", describe_file(b->cell_path));
 }
 
 static json_t *describe_environment(void) {
@@ -95,27 +110,23 @@ static json_t *describe_argv(int argc, char *const *argv) {
 }
 
 static json_t *describe_topology(const struct folder *folder) {
-    char path[PATH_MAX], hex[DIGEST_HEX_BYTES];
+    char path[PATH_MAX];
     struct problem p;
-    if (folder_path(folder, "topology.xml", path, &p) != 0 || digest_file(path, hex) != 0)
-        return json_null();
-    return json_string(hex);
+    return folder_path(folder, "topology.xml", path, &p) == 0 ? describe_file(path) : json_null();
 }
 
 json_t *manifest_new(struct bench *b, const struct run_identity *run, const struct probes *probes,
                      const struct folder *folder, int argc, char *const *argv) {
     char cwd[PATH_MAX];
     json_t *where = getcwd(cwd, sizeof cwd) != NULL ? json_string(cwd) : json_null();
-    json_t *build = json_pack("{s:s,s:s,s:s,s:s}", "version", HEAPDYNO_VERSION, "variant", BUILD_VARIANT,
-                              "compiler", COMPILER, "flags", BUILD_FLAGS);
     return json_pack("{s:i,s:s,s:s,s:o,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:n,s:o,s:n,s:n,s:b,s:[]}",
                      "schema", MANIFEST_SCHEMA, "run_id", run->run_id, "host", run->host, "argv",
                      describe_argv(argc, argv), "working_directory", where, "seed",
-                     (json_int_t)b->options->seed, "git", describe_git(b->root), "build", build, "allocators",
-                     describe_allocators(probes), "environment", describe_environment(), "machine",
-                     machine_describe(), "topology_sha256", describe_topology(folder), "started", utc_now(),
-                     "ended", "activity_before", machine_activity(), "activity_after", "cells", "was_stopped",
-                     false, "resumed");
+                     (json_int_t)b->options->seed, "git", describe_git(b->root), "build", describe_build(b),
+                     "allocators", describe_allocators(probes), "environment", describe_environment(),
+                     "machine", machine_describe(), "topology_sha256", describe_topology(folder), "started",
+                     utc_now(), "ended", "activity_before", machine_activity(), "activity_after", "cells",
+                     "was_stopped", false, "resumed");
 }
 
 int manifest_load(const struct folder *folder, json_t **out, struct problem *p) {
@@ -139,7 +150,15 @@ int manifest_load(const struct folder *folder, json_t **out, struct problem *p) 
     return problem_set(p, EINVAL, "%s is not a manifest of schema %d", path, MANIFEST_SCHEMA);
 }
 
-int manifest_note_resume(json_t *manifest, struct problem *p) {
+int manifest_note_resume(json_t *manifest, const struct bench *b, struct problem *p) {
+    json_t *build = describe_build(b);
+    bool is_same_build = json_equal(build, json_object_get(manifest, "build"));
+    json_decref(build);
+    if (!is_same_build)
+        return problem_set(
+            p, EINVAL,
+            "run-bench or the measured process was built anew since the run was started; start "
+            "a new run");
     json_t *now = describe_environment();
     bool is_same = json_equal(now, json_object_get(manifest, "environment"));
     json_decref(now);

@@ -2,7 +2,16 @@
 HARNESS_SRCS := $(filter-out harness/main.c,$(wildcard harness/*.c))
 HARNESS_OBJS := $(call obj,$(HARNESS_SRCS))
 HARNESS_LIBS := -lhwloc -ljansson -lcrypto -lnuma
-$(call obj,harness/manifest.c): CFLAGS_LOCAL := -DBUILD_VARIANT='"$(VARIANT)"' -DBUILD_FLAGS='"$(CPPFLAGS) $(CFLAGS)"'
+$(call obj,harness/manifest.c): CFLAGS_LOCAL = -DBUILD_VARIANT='"$(VARIANT)"' -DBUILD_FLAGS='"$(CPPFLAGS) $(CFLAGS)"' \
+  -DBUILD_WORKLOAD_FLAGS='"$(WORKLOAD_CFLAGS)"' -DBUILD_REVISION='"$(REVISION)"'
+
+# Touched when another revision is built, so that the program names the one it was made from.
+REVISION := $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
+.PHONY: revision
+$(B)/revision: revision
+	@mkdir -p $(@D)
+	@echo '$(REVISION)' | cmp -s - $@ || echo '$(REVISION)' >$@
+$(call obj,harness/manifest.c): $(B)/revision
 
 $(B)/run-bench: $(call obj,harness/main.c) $(HARNESS_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
 	$(call note,LD)

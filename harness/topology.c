@@ -70,6 +70,8 @@ static unsigned count_of(hwloc_topology_t h, hwloc_obj_type_t type) {
 
 int topology_open(struct topology *t, struct problem *p) {
     *t = (struct topology){0};
+    /* Whose topology it is is for hwloc to find out, not for a variable to claim. */
+    unsetenv("HWLOC_THISSYSTEM");
     /* IS_THISSYSTEM makes hwloc believe in any topology, so the question is asked before it is set. */
     int err = topology_load(&t->hwloc, 0, p);
     if (err != 0)

@@ -2,7 +2,8 @@
 # mean may delete a pair of them; calls through the vtable are out of its reach, this is the second lock.
 WORKLOAD_SRCS := $(wildcard workloads/*.c)
 WORKLOAD_OBJS := $(call obj,$(WORKLOAD_SRCS))
-$(WORKLOAD_OBJS): CFLAGS_LOCAL := -fno-builtin
+WORKLOAD_CFLAGS := -fno-builtin
+$(WORKLOAD_OBJS): CFLAGS_LOCAL := $(WORKLOAD_CFLAGS)
 ALL += $(WORKLOAD_OBJS)
 
 # The same sources by the other compiler, for the test that no compiler deletes an allocation.

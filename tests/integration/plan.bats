@@ -56,3 +56,11 @@ planned() {
   [[ "$output" == *"not this machine's"* ]]
   [ ! -e "$OUT" ]
 }
+
+@test "no variable makes another machine's topology this one's" {
+  HWLOC_THISSYSTEM=1 HWLOC_SYNTHETIC=$MACHINE run "$BENCH" --quick --allocators glibc --out "$OUT"
+  echo "$output"
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"the topology is not this machine's"* ]]
+  [ ! -e "$OUT" ]
+}

@@ -51,7 +51,7 @@ wait_rows() {
   run "$BENCH" --quick --workloads malloc-test --allocators 'glibc,je=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2[MALLOC_CONF=tcache:false,narenas:2]' --out "$OUT"
   echo "$output"
   [ "$status" -eq 0 ]
-  "$ROOT/scripts/python" - "$OUT" "$ROOT/docs/manifest.schema.json" <<'PY'
+  "$ROOT/scripts/python" - "$OUT" "$ROOT/docs/manifest.schema.json" "$BUILD" <<'PY'
 import hashlib, json, sys
 import jsonschema
 manifest = json.load(open(f"{sys.argv[1]}/manifest.json"))
@@ -63,6 +63,9 @@ assert manifest["topology_sha256"] == sha(f"{sys.argv[1]}/topology.xml")
 je = manifest["allocators"][1]
 assert je["sha256"] == sha(je["library_path"]) and je["config"] == "MALLOC_CONF=tcache:false,narenas:2"
 assert manifest["cells"] == {"planned": 24, "ok": 24, "skipped": 0, "failed": 0}, manifest["cells"]
+assert manifest["build"]["cell_sha256"] == sha(f"{sys.argv[3]}/cell")
+assert manifest["build"]["driver_sha256"] == sha(f"{sys.argv[3]}/run-bench")
+assert manifest["build"]["workload_flags"] == "-fno-builtin"
 assert manifest["ended"] is not None and not manifest["was_stopped"]
 PY
   column config | grep -qx 'MALLOC_CONF=tcache:false,narenas:2'
@@ -217,6 +220,19 @@ PY
   MALLOC_ARENA_MAX=1 run "$BENCH" --resume "$OUT"
   [ "$status" -eq 2 ]
   [[ "$output" == *"environment variables that allocators read differ"* ]]
+}
+
+@test "another build is not resumed" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out "$OUT"
+  [ "$status" -eq 0 ]
+  mkdir "$BATS_TEST_TMPDIR/build"
+  cp "$BUILD/run-bench" "$BUILD/cell" "$BATS_TEST_TMPDIR/build"
+  run "$BATS_TEST_TMPDIR/build/run-bench" --resume "$OUT"
+  [ "$status" -eq 0 ]
+  printf x >>"$BATS_TEST_TMPDIR/build/cell"
+  run "$BATS_TEST_TMPDIR/build/run-bench" --resume "$OUT"
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"built anew since the run was started"* ]]
 }
 
 @test "a library that has changed is not resumed" {

@@ -82,6 +82,8 @@ EMIT(emit_seed, fprintf(out, "%" PRIu64, r->cell->seed))
 EMIT(emit_start, if (r->start_unix_ns != 0) fprintf(out, "%" PRIu64, r->start_unix_ns))
 EMIT(emit_duration, if (r->cell->duration_ns != 0) fprintf(out, "%" PRIu64, r->cell->duration_ns))
 EMIT(emit_ops_target, if (r->cell->ops_total != 0) fprintf(out, "%" PRIu64, r->cell->ops_total))
+EMIT(emit_wrap, if (r->options->wrap != NULL) csv_write_field(out, r->options->wrap))
+EMIT(emit_ambient, if (r->options->ambient != NULL) csv_write_field(out, r->options->ambient))
 EMIT(emit_status, fputs(status_name(r->status), out))
 EMIT(emit_exit_code, if (r->exit_code >= 0) fprintf(out, "%d", r->exit_code))
 EMIT(emit_signal, if (r->signal > 0) fprintf(out, "%d", r->signal))
@@ -108,7 +110,7 @@ static void emit_generations(FILE *out, const struct record *r, size_t offset) {
 static const struct column column_table[] = {
     {"schema", "", "integer", "Version of this table; rises when a column changes its meaning", emit_schema, 0},
     {"run_id", "", "text", "The run that made the row", emit_run_id, 0},
-    {"cell_id", "", "text", "First 12 hex digits of the SHA-256 over allocator, config, load, workload, workload_version, params, threads, placement, membind, pass", emit_cell_id, 0},
+    {"cell_id", "", "text", "First 12 hex digits of the SHA-256 over allocator, config, load, workload, workload_version, params, threads, placement, membind, pass, and wrap and ambient when there are any", emit_cell_id, 0},
     {"pass", "", "text", "timed: throughput counts; audit: fixed operations behind counting entries, the pass in which memory is compared; instructions: under callgrind, nothing but instructions is measured", emit_pass, 0},
     {"host", "", "text", "Name of the machine", emit_host, 0},
     {"allocator", "", "text", "Name in the registry, or the label given with NAME=PATH.so", emit_allocator, 0},
@@ -117,7 +119,7 @@ static const struct column column_table[] = {
     {"library_path", "", "text", "File that holds malloc, found by the dynamic linker in the measured process", PROOF(path)},
     {"library_build_id", "", "hex", "GNU build-id of the loaded image", PROOF(build_id)},
     {"library_sha256", "", "hex", "SHA-256 of that file", emit_text, offsetof(struct record, library_sha256)},
-    {"canary", "", "text", "Who saw the counted first allocations of the process, and their frees, in bytes; none: nobody can tell", PROOF(canary)},
+    {"canary", "", "text", "Who saw the counted allocations that prove the allocator once it is opened, and their frees, in bytes; none: nobody can tell", PROOF(canary)},
     {"load", "", "text", "dlopen: only the workload's objects go to the allocator; preload: the whole process", emit_load, 0},
     {"workload", "", "text", "Name of the workload", emit_workload, 0},
     {"workload_version", "", "integer", "Rises with every change of what the workload does", emit_workload_version, 0},
@@ -126,7 +128,7 @@ static const struct column column_table[] = {
     {"placement", "", "text", "How threads were laid on processing units: cores, compact, scatter, none", emit_placement, 0},
     {"membind", "", "text", "Where pages come from: first-touch, interleave, or the NUMA node they are bound to", emit_membind, 0},
     {"pus", "", "text", "OS index of the processing unit of each slot, 0;1;0;1; empty when not pinned", emit_pus, 0},
-    {"pinned", "", "0 or 1", "1: every thread was bound and its mask read back equal", emit_pinned, 0},
+    {"pinned", "", "0 or 1", "1: the first thread of every slot was bound and its mask read back equal; successors inherit it", emit_pinned, 0},
     {"on_node_fraction", "", "fraction", "Share of the anonymous pages on the node expected: the one of membind or, with first-touch, the one that all threads are pinned to; empty where no one node is expected, and on a machine that has one", FRACTION(on_node_fraction)},
     {"oversubscribed", "", "0 or 1", "1: more threads than processing units", emit_oversubscribed, 0},
     {"start_skew_ns", "ns", "integer", "From the first thread's start to the last one's", COUNT(start_skew_ns)},
@@ -162,7 +164,7 @@ static const struct column column_table[] = {
     {"dtlb_misses", "misses", "integer", "Data TLB misses of loads in the measured phase in user mode (--instructions perf)", COUNT(dtlb_misses)},
     {"peak_live_bytes", "bytes", "integer", "Largest sum of live objects", LATER},
     {"start_rss_bytes", "bytes", "integer", "Resident set before the workload's setup", COUNT(start_rss_bytes)},
-    {"peak_rss_bytes", "bytes", "integer", "Largest resident set of the process (VmHWM), read last: never below the other three", COUNT(peak_rss_bytes)},
+    {"peak_rss_bytes", "bytes", "integer", "Largest resident set of the process (VmHWM), with its own code, its setup and its warm-up; read last: never below the other three", COUNT(peak_rss_bytes)},
     {"end_rss_bytes", "bytes", "integer", "Resident set after the run, before anything is torn down", COUNT(end_rss_bytes)},
     {"retained_rss_bytes", "bytes", "integer", "Resident set after everything was freed", COUNT(retained_rss_bytes)},
     {"fragmentation", "", "fraction", "peak_rss_bytes over peak_live_bytes", LATER},
@@ -177,12 +179,14 @@ static const struct column column_table[] = {
     {"lat_p99_ns", "ns", "integer", "Latency, 99th percentile", LATER},
     {"lat_p999_ns", "ns", "integer", "Latency, 99.9th percentile", LATER},
     {"lat_max_ns", "ns", "integer", "Latency, largest sampled", LATER},
-    {"min_thread_ops", "operations", "integer", "Fewest operations of a slot in the window", COUNT(min_thread_ops)},
+    {"min_thread_ops", "operations", "integer", "Fewest operations of a slot in the window; 0 where some threads count none, such as the producers of prodcons", COUNT(min_thread_ops)},
     {"max_thread_ops", "operations", "integer", "Most operations of a slot in the window", COUNT(max_thread_ops)},
     {"status", "", "text", "ok, contaminated, skip, crash, timeout, oom, badbind, unproven; only ok rows are compared", emit_status, 0},
     {"exit_code", "", "integer", "Of the process; empty when a signal ended it or it was never started", emit_exit_code, 0},
     {"signal", "", "integer", "That ended the process", emit_signal, 0},
     {"why", "", "text", "Reason of a status that is not ok", emit_text, offsetof(struct record, why)},
+    {"wrap", "", "text", "Command under which the process ran, as given with --wrap", emit_wrap, 0},
+    {"ambient", "", "text", "Variables that allocators read and that were set where run-bench was started, VAR=VALUE;VAR2=VALUE: they reach every allocator", emit_ambient, 0},
 };
 /* clang-format on */
 #define N_COLUMNS (sizeof column_table / sizeof column_table[0])

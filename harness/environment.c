@@ -20,23 +20,41 @@ static bool has_prefix(const char *text, const char *const *prefixes) {
     return false;
 }
 
-bool environment_is_recorded(const char *variable) {
-    static const char *const prefixes[] = {"MALLOC_",
-                                           "MIMALLOC_",
-                                           "TCMALLOC_",
-                                           "TBB_",
-                                           "SCUDO_",
-                                           "JEMALLOC",
-                                           "ARENA_",
-                                           "HEAPDYNO_",
-                                           "GLIBC_TUNABLES=",
-                                           "LD_LIBRARY_PATH=",
-                                           "ASAN_OPTIONS=",
-                                           "LSAN_OPTIONS=",
-                                           "TSAN_OPTIONS=",
-                                           "UBSAN_OPTIONS=",
-                                           NULL};
+static bool is_ambient(const char *variable) {
+    static const char *const prefixes[] = {"MALLOC_",  "MIMALLOC_", "TCMALLOC_",       "TBB_", "SCUDO_",
+                                           "JEMALLOC", "ARENA_",    "GLIBC_TUNABLES=", NULL};
     return has_prefix(variable, prefixes);
+}
+
+bool environment_is_recorded(const char *variable) {
+    static const char *const prefixes[] = {
+        "HEAPDYNO_", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=", "UBSAN_OPTIONS=",
+        NULL};
+    return is_ambient(variable) || has_prefix(variable, prefixes);
+}
+
+static int compare_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+char *environment_describe_ambient(char *const *outside) {
+    const char *found[ENVIRONMENT_MAX];
+    size_t n_found = 0, n = 0;
+    for (; *outside != NULL && n_found < ENVIRONMENT_MAX; outside++) {
+        if (is_ambient(*outside))
+            found[n_found++] = *outside;
+    }
+    qsort(found, n_found, sizeof *found, compare_text);
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &n);
+    if (out == NULL)
+        return NULL;
+    for (size_t i = 0; i < n_found; i++)
+        fprintf(out, "%s%s", i > 0 ? ";" : "", found[i]);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 static bool is_passed(const char *variable) {

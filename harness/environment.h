@@ -27,6 +27,11 @@ int environment_make(struct environment *e, char *const *outside, const char *co
                      struct problem *p);
 void environment_free(struct environment *e);
 
+/* The variables of `outside` that allocators read, "VAR=VALUE;VAR2=VALUE" in the order of their names, empty
+ * without any: they reach every measured process and make another measurement of it. To be freed; NULL when out
+ * of memory. */
+char *environment_describe_ambient(char *const *outside);
+
 /* Whether "NAME=VALUE" of the driver's environment reaches measured processes and can change results. */
 bool environment_is_recorded(const char *variable);
 

@@ -95,6 +95,8 @@ static int measure(struct options *o, const struct topology *t, const struct pla
     struct bench b;
     if (instruments_check(o, stderr, p) != 0 || bench_open(&b, o, t, p) != 0)
         return EXIT_USAGE;
+    if (o->ambient[0] != '\0')
+        fprintf(stderr, "run-bench: warning: set outside, reaches every allocator: %s\n", o->ambient);
     int code;
     if (o->plan != NULL)
         code = sweep_run_plan(&b, reader, argc, argv, p);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/environment.h"
 #include "harness/units.h"
 
 #define DEFAULT_SEED 20060401u /* the spring of the jemalloc paper */
@@ -318,6 +319,9 @@ static int options_settle(struct options *o, struct problem *p) {
 
 int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
     *o = (struct options){.seed = DEFAULT_SEED, .timeout_ns = DEFAULT_TIMEOUT_NS};
+    o->ambient = environment_describe_ambient(environ);
+    if (o->ambient == NULL)
+        return problem_set(p, ENOMEM, "out of memory");
     struct argp_option rows[N_OPTIONS + 1] = {0};
     for (size_t i = 0; i < N_OPTIONS; i++) {
         const struct option_row *row = &option_table[i];
@@ -353,6 +357,7 @@ void options_free(struct options *o) {
     free(o->workloads);
     free(o->workload_args);
     free(o->param_args);
+    free(o->ambient);
     *o = (struct options){0};
 }
 

@@ -50,6 +50,7 @@ struct options {
     const char *out;    /* NULL: results/<time> */
     const char *resume; /* NULL: a new run */
     const char *wrap;   /* NULL: none */
+    char *ambient;      /* variables allocators read that were set outside, see harness/environment.h */
     const char *plan;   /* NULL: the options say what is measured; "-": standard input does */
     /* As given, until options_settle: */
     const char **workload_args, **param_args;

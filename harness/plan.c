@@ -56,7 +56,7 @@ uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition)
 }
 
 /* Every field is named, so that a new one cannot collide. */
-int plan_cell_identify(struct plan_cell *cell) {
+int plan_cell_identify(struct plan_cell *cell, const struct options *o) {
     char membind[MEMBIND_NAME_MAX];
     char *text = NULL;
     size_t n = 0;
@@ -70,6 +70,10 @@ int plan_cell_identify(struct plan_cell *cell) {
     fprintf(out, "\nthreads=%u\nplacement=%s\nmembind=%s\npass=%s\n", cell->slots->n_threads,
             placement_name(cell->slots->placement), membind_name(&cell->slots->membind, membind),
             pass_name(cell->pass));
+    if (o->wrap != NULL)
+        fprintf(out, "wrap=%s\n", o->wrap);
+    if (o->ambient != NULL && o->ambient[0] != '\0')
+        fprintf(out, "ambient=%s\n", o->ambient);
     if (fclose(out) != 0) {
         free(text);
         return -ENOMEM;
@@ -158,7 +162,7 @@ static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells
                     .duration_ns = ops_total != 0 ? 0 : options_duration_ns(o, plan->slots[s].n_threads),
                 };
                 cell->seed = plan_mix_seed(o->seed, row->name, cell->repetition);
-                if (plan_cell_identify(cell) != 0)
+                if (plan_cell_identify(cell, o) != 0)
                     return -ENOMEM;
             }
         }

@@ -61,7 +61,7 @@ void plan_free(struct plan *plan);
 int slots_place(struct slots *s, const struct topology *t);
 
 /* Fills cell_id: a digest of all that makes two rows the same measurement. 0 or -ENOMEM. */
-int plan_cell_identify(struct plan_cell *cell);
+int plan_cell_identify(struct plan_cell *cell, const struct options *o);
 
 /* Of the workload's random numbers: the same for every allocator, so that all of them see the same requests.
  */

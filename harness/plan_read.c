@@ -193,7 +193,7 @@ static int check_claims(const struct row *row, const struct plan_cell *cell, str
 static int find_identity(struct plan_reader *r, struct plan_cell *cell) {
     struct plan_cell audit = *cell;
     audit.pass = PASS_AUDIT;
-    int err = plan_cell_identify(&audit);
+    int err = plan_cell_identify(&audit, r->options);
     if (err != 0)
         return err;
     for (cell->identity_idx = 0; cell->identity_idx < r->n_identities; cell->identity_idx++) {
@@ -227,7 +227,7 @@ static int row_parse(struct plan_reader *r, const struct row *row, struct plan_c
     if (err != 0)
         return err;
     free(r->slots.pus);
-    if (slots_place(&r->slots, r->topology) != 0 || plan_cell_identify(cell) != 0 ||
+    if (slots_place(&r->slots, r->topology) != 0 || plan_cell_identify(cell, r->options) != 0 ||
         find_identity(r, cell) != 0)
         return problem_set(p, ENOMEM, "out of memory");
     return check_claims(row, cell, p);

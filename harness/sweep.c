@@ -308,7 +308,7 @@ int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *
         problem_set(p, ENOMEM, "out of memory");
         goto out;
     }
-    if (past_check_plan(plan, resumed, p) != 0 || manifest_note_resume(manifest, b, p) != 0 ||
+    if (manifest_note_resume(manifest, b, p) != 0 || past_check_plan(plan, resumed, p) != 0 ||
         past_read(&s.past, plan, resumed, p) != 0)
         goto out;
     if (s.past.n_torn_bytes > 0)

@@ -107,6 +107,35 @@ PY
   grep -q '"MALLOC_ARENA_MAX": "1"' "$OUT/manifest.json"
 }
 
+@test "the environment of a measured process is what the manifest says, and no more" {
+  printf '#!/bin/sh\n/usr/bin/env >"%s/env"\nexec "$@"\n' "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/dump"
+  chmod +x "$BATS_TEST_TMPDIR/dump"
+  MALLOC_ARENA_MAX=1 LEAKED=yes LD_PRELOAD='' LC_ALL=C run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test \
+    --allocators 'glibc[MALLOC_TOP_PAD_=65536]' --out "$OUT" --wrap "$BATS_TEST_TMPDIR/dump"
+  [ "$status" -eq 0 ]
+  cat "$BATS_TEST_TMPDIR/env"
+  grep -qx 'MALLOC_ARENA_MAX=1' "$BATS_TEST_TMPDIR/env"
+  grep -qx 'MALLOC_TOP_PAD_=65536' "$BATS_TEST_TMPDIR/env"
+  [ "$(grep -cvE '^(PATH|HOME|LANG|PWD|OLDPWD|SHLVL|_|MALLOC_ARENA_MAX|MALLOC_TOP_PAD_|GLIBC_TUNABLES|HEAPDYNO_[A-Z]*|LD_LIBRARY_PATH|[A-Z]*SAN_OPTIONS)=' "$BATS_TEST_TMPDIR/env")" -eq 0 ]
+}
+
+@test "--wrap and variables set outside make another cell, have a column, and the latter a warning" {
+  bench() { "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc "$@"; }
+  bench --out "$OUT"
+  plain=$(column cell_id)
+  [ -z "$(column wrap | tr -d '\n')$(column ambient | tr -d '\n')" ]
+  OUT=$OUT.wrap
+  bench --out "$OUT" --wrap 'nice -n 5'
+  [ "$(column wrap | sort -u)" = 'nice -n 5' ]
+  wrapped=$(column cell_id)
+  OUT=$OUT.ambient
+  MALLOC_TOP_PAD_=65536 MALLOC_ARENA_MAX=1 run bench --out "$OUT"
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"warning: set outside, reaches every allocator: MALLOC_ARENA_MAX=1;MALLOC_TOP_PAD_=65536"* ]]
+  [ "$(column ambient | sort -u)" = 'MALLOC_ARENA_MAX=1;MALLOC_TOP_PAD_=65536' ]
+  [ "$(printf '%s\n' "$plain" "$wrapped" "$(column cell_id)" | sort -u | wc -l)" -eq 6 ]
+}
+
 @test "kill -9 in mid-sweep: the child dies too, and --resume makes every cell there once" {
   start
   wait_rows 12
@@ -115,13 +144,14 @@ PY
   sleep 0.3
   never pgrep -f "$BUILD/cell"
   rows=$(wc -l <"$OUT/samples.csv")
+  cp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/killed"
   run "$BENCH" --resume "$OUT"
   echo "$output"
   [ "$status" -eq 0 ]
   [[ "$output" == *"cells are there already"* ]]
   every_cell_once
   [ "$(column run_id | sort -u | wc -l)" -eq 1 ]
-  [ "$(head -n "$rows" "$OUT/samples.csv" | wc -l)" -eq "$rows" ]
+  cmp <(head -n "$rows" "$OUT/samples.csv") <(head -n "$rows" "$BATS_TEST_TMPDIR/killed")
   # Once more: nothing is left to do.
   cp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/before"
   run "$BENCH" --resume "$OUT"

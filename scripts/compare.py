@@ -14,7 +14,8 @@ from heapdyno.run import main_guard, print_warnings, read_run
 TITLES = {"ops_per_s": ("throughput, million operations per second", 1e6),
           "peak_rss_bytes": ("peak RSS, MiB after a fixed number of operations", 2 ** 20),
           "retained_rss_bytes": ("RSS after everything was freed, MiB", 2 ** 20)}
-LEGEND = """Medians. Bounds: what the two 95 % intervals leave for the ratio (at least 90 %), - under 6 values.
+LEGEND = """Medians.
+Bounds: what the two 95 % intervals leave for the ratio (at least 90 %); -: under 6 values.
 =: the same library in both runs, so that its ratio shows what the time between the runs did.
 +: more threads than processing units.
 This describes; run-bench gate judges."""

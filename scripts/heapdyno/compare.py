@@ -12,10 +12,11 @@ from heapdyno.summary import METRICS, summarize
 
 MACHINE = ("host", "machine.cpu.model", "machine.cpu.microcode", "machine.cpu.online",
            "machine.memory.total_bytes")
-CONDITIONS = ("machine.libc", "machine.kernel.release", "machine.kernel.command_line",
-              "machine.cpu.mitigations", "machine.cpu.governor", "machine.cpu.boost", "machine.cpu.smt", "machine.memory.thp_enabled",
-              "machine.memory.thp_defrag", "machine.memory.overcommit", "machine.memory.numa_balancing",
-              "environment", "build.variant")
+CONDITIONS = (
+    "machine.libc", "machine.kernel.release", "machine.kernel.command_line", "machine.cpu.mitigations",
+    "machine.cpu.governor", "machine.cpu.boost", "machine.cpu.smt", "machine.memory.thp_enabled",
+    "machine.memory.thp_defrag", "machine.memory.overcommit", "machine.memory.numa_balancing", "environment",
+    "build.variant")
 """Facts of the manifest that must be the same: other machines, other conditions, other numbers."""
 
 WANTED = ("ops_per_s", "peak_rss_bytes", "retained_rss_bytes")
@@ -23,8 +24,8 @@ WANTED = ("ops_per_s", "peak_rss_bytes", "retained_rss_bytes")
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of one cell: medians of both runs, B over A, and the bounds that the two 95 % intervals leave
-    for that ratio (None: one of them has too few values). They hold with at least 90 % (Bonferroni)."""
+    """One metric of one cell: medians of both runs, B over A, and the bounds that the two 95 % intervals
+    leave for that ratio (None: one of them has too few values). They hold with at least 90 % (Bonferroni)."""
     comparison: str
     label: str
     threads: int

@@ -1,0 +1,31 @@
+"""Writes a run in the format of another tool: time per operation and peak RSS.
+
+Exit codes: 0, or 2 when the run cannot be read. docs/results.md lists the formats.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+from heapdyno.export import FORMATS
+from heapdyno.run import main_guard, print_warnings, read_run
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(prog="run-bench export", description=__doc__.splitlines()[0],
+                                     epilog=" ".join(__doc__.splitlines()[2:]), allow_abbrev=False)
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("--format", required=True, choices=FORMATS)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
+    args = parser.parse_args(argv)
+    run = read_run(args.run)
+    text = FORMATS[args.format](run)
+    print_warnings("export", run.warnings)
+    if args.out:
+        args.out.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    main_guard("export", main)

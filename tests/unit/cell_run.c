@@ -3,6 +3,7 @@
  * measures, and what is left of it when its allocator misbehaves.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -45,6 +46,7 @@ struct answer {
     struct cell_tids tids;
     struct cell_result result;
     int wait_status;
+    uint64_t image_written_kb; /* pages of the cell's own file that it wrote to, while its threads wait */
 };
 
 struct order {
@@ -155,6 +157,26 @@ static uint32_t receive(int fd, int patience_ms) {
     return m.header.message;
 }
 
+/* Adds up what /proc says of the mappings of files that are called "cell". */
+static uint64_t image_written_kb(int32_t tid) {
+    char path[64], line[4096];
+    uint64_t sum = 0, kb;
+    bool is_cell = false;
+    snprintf(path, sizeof path, "/proc/%d/smaps", (int)tid);
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        const char *slash = strrchr(line, '/');
+        unsigned long start, end;
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            is_cell = slash && strcmp(slash, "/cell\n") == 0;
+        else if (is_cell && sscanf(line, "Anonymous: %" SCNu64 " kB", &kb) == 1)
+            sum += kb;
+    }
+    fclose(f);
+    return sum;
+}
+
 static void converse(const struct order *o, int fd) {
     const struct cell_go go = {{CELL_MAGIC, CELL_VERSION, MSG_GO, sizeof go}};
     if (send(fd, &o->spec, sizeof o->spec, MSG_NOSIGNAL) != (ssize_t)sizeof o->spec)
@@ -164,6 +186,7 @@ static void converse(const struct order *o, int fd) {
         return;
     if (receive(fd, o->patience_ms) != MSG_TIDS || o->is_deserted)
         return;
+    answer.image_written_kb = image_written_kb(answer.tids.tids[0]);
     if (send(fd, &go, sizeof go, MSG_NOSIGNAL) == (ssize_t)sizeof go)
         receive(fd, o->patience_ms);
 }
@@ -522,6 +545,18 @@ static void idle_glibc_cell_is_small(void **state) {
     assert_in_range(peaks[7], 1, 2000 * 1000);
 }
 
+/* Of the tables that grow with each workload none is written to: the linker's own page or two are all. */
+static void cells_tables_stay_the_files(void **state) {
+    (void)state;
+    if (IS_SANITIZED)
+        skip();
+    struct order o = make_order("glibc", "malloc-test", PASS_TIMED, 1);
+    o.spec.ops_total = 1;
+    run_cell(o);
+    assert_result_ok();
+    assert_in_range(answer.image_written_kb, 1, 16);
+}
+
 /* On a machine with one node everything is on node 0, and nothing is on another. */
 static void pages_are_asked_for_their_node(void **state) {
     (void)state;
@@ -565,6 +600,7 @@ int main(void) {
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(deserted_cell_ends),
         cmocka_unit_test(idle_glibc_cell_is_small),
+        cmocka_unit_test(cells_tables_stay_the_files),
     };
     return cmocka_run_group_tests_name("cell_run", tests, NULL, NULL);
 }

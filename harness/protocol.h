@@ -9,6 +9,8 @@
  *   driver -> cell   struct cell_go       after each tid was bound and its mask read back
  *   cell -> driver   struct cell_result   then _exit
  *
+ * Unless its status is ok a result holds nothing but the counts of allocations and frees, where they were taken.
+ *
  * Nothing follows a proof whose status is not ok. Where a thread cannot be made cell_result comes in place of
  * cell_tids. A process that ends before its result crashed, hung or ran out of memory: the driver tells by
  * wait4; exit code 2 means that it did not understand what it was sent, or that the driver was gone.

@@ -8,3 +8,10 @@ $(B)/cell: $(CELL_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
 	@mkdir -p $(@D)
 	$(call note,LD)
 	$(Q)$(CC) $(LDFLAGS) -no-pie -Wl,-z,noseparate-code -o $@ $^ -lpthread -ldl
+
+# The same cell with workloads that do not do what they are told.
+$(B)/idle/cell: $(CELL_OBJS) $(ALLOCATOR_OBJS) $(call obj,workloads/cell.c tests/integration/idle_workloads.c)
+	@mkdir -p $(@D)
+	$(call note,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lpthread -ldl
+fixtures: $(B)/idle/cell

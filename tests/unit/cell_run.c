@@ -51,6 +51,7 @@ struct answer {
 
 struct order {
     struct cell_spec spec;
+    const char *cell; /* in the build folder */
     const char *preload;
     const char *fault_after;
     int patience_ms;
@@ -67,7 +68,7 @@ static const char *build_dir(void) {
 
 static struct order make_order(const char *allocator, const char *workload, enum cell_pass pass,
                                unsigned n_threads) {
-    struct order o = {.patience_ms = PATIENCE_MS};
+    struct order o = {.cell = "cell", .patience_ms = PATIENCE_MS};
     struct cell_spec *s = &o.spec;
     s->header = (struct cell_header){CELL_MAGIC, CELL_VERSION, MSG_SPEC, sizeof *s};
     snprintf(s->allocator, sizeof s->allocator, "%s", allocator);
@@ -105,7 +106,7 @@ static struct order make_sound_order(const char *workload, enum cell_pass pass, 
 
 static _Noreturn void become_cell(const struct order *o, int fd) {
     char path[256];
-    snprintf(path, sizeof path, "%s/cell", build_dir());
+    snprintf(path, sizeof path, "%s/%s", build_dir(), o->cell);
     if (dup2(fd, CELL_FD) < 0)
         _exit(126);
     for (int i = CELL_FD + 1; i < 64; i++)
@@ -220,6 +221,14 @@ static void assert_result_ok(void) {
     assert_int_equal(answer.wait_status, 0);
 }
 
+static void assert_no_numbers(void) {
+    const struct cell_result *r = &answer.result;
+    assert_true(r->ops == UINT64_MAX && r->wall_ns == UINT64_MAX && r->window_ops == UINT64_MAX);
+    assert_true(r->start_rss_bytes == UINT64_MAX && r->peak_rss_bytes == UINT64_MAX);
+    assert_true(r->minflt == UINT64_MAX && r->stats.allocated_bytes == -1);
+    assert_true(isnan(r->remote_free_fraction) && isnan(r->on_node_fraction));
+}
+
 /* Installed libraries are proved, others are skipped with the package's name; nothing else may come. */
 static void every_allocator_is_proved_or_absent(void **state) {
     static const char *const names[] = {"glibc",     "jemalloc", "mimalloc", "tcmalloc",
@@ -263,6 +272,36 @@ static void fixed_operations_are_done_exactly(void **state) {
     assert_true(r->run_delay_ns != UINT64_MAX);
     assert_true(r->remote_free_fraction == 0);
     assert_true(r->stats.allocated_bytes >= 0 && r->stats.resident_bytes == -1);
+}
+
+static void work_left_undone_is_unproven(void **state) {
+    (void)state;
+    for (enum cell_pass pass = PASS_TIMED; pass <= PASS_AUDIT; pass++) {
+        struct order o = make_order("glibc", "half", pass, 2);
+        o.cell = "idle/cell";
+        o.spec.ops_total = 1000;
+        run_cell(o);
+        assert_true(answer.has_result);
+        assert_int_equal(answer.result.status, STATUS_UNPROVEN);
+        assert_says(answer.result.why, "500 operations were done, 1000 ordered");
+        assert_no_numbers();
+        uint64_t n_counted = pass == PASS_AUDIT ? 500 + 2 * WARMUP_OPS : UINT64_MAX;
+        assert_true(answer.result.counted_allocs == n_counted && answer.result.counted_frees == n_counted);
+        assert_int_equal(answer.result.expected_allocs, 500 + 2 * WARMUP_OPS);
+    }
+}
+
+static void audit_without_allocations_is_unproven(void **state) {
+    (void)state;
+    struct order o = make_order("glibc", "none", PASS_AUDIT, 2);
+    o.cell = "idle/cell";
+    o.spec.ops_total = 1000;
+    run_cell(o);
+    assert_true(answer.has_result);
+    assert_int_equal(answer.result.status, STATUS_UNPROVEN);
+    assert_says(answer.result.why, "no allocation was counted");
+    assert_no_numbers();
+    assert_true(answer.result.counted_allocs == 0 && answer.result.expected_allocs == 0);
 }
 
 static void clock_ends_the_window(void **state) {
@@ -404,6 +443,7 @@ static void exhaustion_in_the_run_is_out_of_memory(void **state) {
         assert_true(answer.has_result);
         assert_int_equal(answer.result.status, STATUS_OOM);
         assert_says(answer.result.why, "NULL");
+        assert_no_numbers();
     }
 }
 
@@ -582,6 +622,8 @@ int main(void) {
         cmocka_unit_test(pages_are_asked_for_their_node),
         cmocka_unit_test(every_allocator_is_proved_or_absent),
         cmocka_unit_test(fixed_operations_are_done_exactly),
+        cmocka_unit_test(work_left_undone_is_unproven),
+        cmocka_unit_test(audit_without_allocations_is_unproven),
         cmocka_unit_test(clock_ends_the_window),
         cmocka_unit_test(audit_counts_agree),
         cmocka_unit_test(threads_are_the_cells_own),

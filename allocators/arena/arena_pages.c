@@ -154,11 +154,9 @@ static size_t arena_large_carve(struct arena *arena, unsigned class_idx, void **
     if (first == 0)
         return 0;
     uint8_t *map = chunk_map(chunk) + first;
-    uint16_t *info = chunk_info(chunk) + first;
     char *at = chunk_page_address(chunk, first);
-    for (void **stop = end - n_got; end != stop; at += bytes, map += n_pages, info += n_pages) {
+    for (void **stop = end - n_got; end != stop; at += bytes, map += n_pages) {
         *map = (uint8_t)class_idx;
-        *info = (uint16_t)n_pages;
         *--end = at;
     }
     return n_got;
@@ -196,13 +194,11 @@ size_t arena_large_flush(struct arena *arena, unsigned class_idx, void **objects
         const size_t first = chunk_page_of(chunk, p);
         size_t page = first;
         uint8_t *map = chunk_map(chunk);
-        uint16_t *info = chunk_info(chunk);
         /* Neighbours in a row, as a program that frees in order gives them, go back together. */
         do {
-            if (UTIL_UNLIKELY(map[page] != class_idx || info[page] != n_pages))
+            if (UTIL_UNLIKELY(map[page] != class_idx))
                 os_die("double free of", objects[i]);
             map[page] = CHUNK_MAP_NONE;
-            info[page] = 0;
             page += n_pages;
             p += bytes;
         } while (++i < n && objects[i] == p && page < chunk_geo.n_pages);

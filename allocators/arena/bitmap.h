@@ -60,12 +60,16 @@ static inline size_t bitmap_take_range(uint64_t *words, size_t first, size_t n) 
     return count;
 }
 
-/** True if [first, first + n) are all ones. */
-static inline bool bitmap_is_all_ones(const uint64_t *words, size_t first, size_t n) {
+/** Clears bits [first, first + n) of `words` as long as the same bits of `others` are ones. False if one is not; the
+ *  caller then clears the whole range itself. */
+static inline bool bitmap_take_if_all_ones(uint64_t *words, const uint64_t *others, size_t first, size_t n) {
     size_t end = first + n;
-    for (size_t w = first / 64; w * 64 < end; w++)
-        if ((~words[w] & bitmap_mask_of(w, first, end)) != 0)
+    for (size_t w = first / 64; w * 64 < end; w++) {
+        uint64_t mask = bitmap_mask_of(w, first, end);
+        if ((~others[w] & mask) != 0)
             return false;
+        words[w] &= ~mask;
+    }
     return true;
 }
 

@@ -214,17 +214,17 @@ bool chunk_destroy(struct chunk *chunk) {
  * and there is nothing to do but count. True if all of them read as zero. */
 static bool chunk_pages_touch(struct chunk *chunk, size_t first, size_t n) {
     bool is_zeroed = false;
-    if (UTIL_LIKELY(bitmap_is_all_ones(chunk_dirty_bits(chunk), first, n))) {
+    if (UTIL_LIKELY(bitmap_take_if_all_ones(chunk_free_bits(chunk), chunk_dirty_bits(chunk), first, n))) {
         chunk->n_dirty_pages -= (uint32_t)n;
     } else {
         size_t n_dirty = bitmap_take_range(chunk_dirty_bits(chunk), first, n);
         size_t n_muzzy = bitmap_take_range(chunk_muzzy_bits(chunk), first, n);
         bitmap_set_range(chunk_dirty_bits(chunk), first, n);
+        bitmap_clear_range(chunk_free_bits(chunk), first, n);
         chunk->n_dirty_pages -= (uint32_t)n_dirty;
         chunk->n_muzzy_pages -= (uint32_t)n_muzzy;
         is_zeroed = n_dirty + n_muzzy == 0;
     }
-    bitmap_clear_range(chunk_free_bits(chunk), first, n);
     chunk->n_free_pages -= (uint32_t)n;
     return is_zeroed;
 }

@@ -126,7 +126,7 @@ static inline uint8_t *chunk_map(struct chunk *chunk) {
     return (uint8_t *)(chunk + 1);
 }
 
-/* Per page: the run slot (small), or the number of pages (first page of a large run), or 0. */
+/* Per page: the run slot (small), or the number of pages (first page of an exact block), or 0. */
 static inline uint16_t *chunk_info(struct chunk *chunk) {
     return (uint16_t *)(void *)((char *)chunk + chunk_geo.info_offset);
 }

@@ -48,10 +48,15 @@ static uint64_t *harden_tag_at(void *p, size_t block_bytes) {
 }
 
 static bool harden_is_filled(const unsigned char *at, size_t n, unsigned char with) {
-    for (size_t i = 0; i < n; i++)
-        if (at[i] != with)
-            return false;
-    return true;
+    const uint64_t words = with * (uint64_t)0x0101010101010101u;
+    uint64_t differs = 0, word;
+    for (; n >= sizeof word; at += sizeof word, n -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        differs |= word ^ words;
+    }
+    for (; n != 0; at++, n--)
+        differs |= (uint64_t)(*at ^ with);
+    return differs == 0;
 }
 
 /* Requested size of a live block of block_bytes; aborts if the block is not live or its guard is damaged. */

@@ -193,16 +193,20 @@ static void *tcache_alloc_direct(unsigned class_idx) {
     return p;
 }
 
+/* Programs that only allocate get larger fills, too, but not the room of those that also free. */
+static bool tcache_bin_is_short(unsigned class_idx) {
+    const struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    return cb->has_filled && cb->capacity < TCACHE_ALLOC_ONLY_MAX &&
+           cb->capacity * size_class_bytes(class_idx) < TCACHE_ALLOC_ONLY_BYTES;
+}
+
 void *tcache_alloc_slow(unsigned class_idx) {
     if (!tcache_bin_open(class_idx))
         return tcache_alloc_direct(class_idx);
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     tcache_unmark(cb);
     if (tcache_tls.tops[class_idx] == cb->base) {
-        /* Programs that only allocate get larger fills, too, but not the room of those that also free. */
-        bool is_short = cb->has_filled && cb->capacity < TCACHE_ALLOC_ONLY_MAX &&
-                        cb->capacity * size_class_bytes(class_idx) < TCACHE_ALLOC_ONLY_BYTES;
-        if (cb->has_flushed || is_short)
+        if (cb->has_flushed || tcache_bin_is_short(class_idx))
             tcache_bin_grow(class_idx);
         cb->has_filled = true;
         size_t most = util_max(cb->capacity / conf.tcache_fill_div, 1);

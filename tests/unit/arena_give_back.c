@@ -1,0 +1,152 @@
+/*
+ * Memory given back: after a burst is freed, resident memory is within 2 MiB of the start at once after a purge, and by
+ * decay while somebody allocates; a producer and a consumer reach a steady state. End states only; generous waits.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARENA_PREFIXED 1
+#include "allocators/arena/shim.h"
+
+/* A sanitizer's shadow memory is resident too. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define skip_under_shadow() skip()
+#else
+#define skip_under_shadow() (void)0
+#endif
+
+#define BURST_BYTES ((size_t)60 << 20)
+#define SLACK_BYTES (2l << 20)
+#define MAX_BLOCKS 700000
+
+extern const char *malloc_conf;
+const char *malloc_conf = "dirty_decay_ms:200,muzzy_decay_ms:0";
+
+static void *blocks[MAX_BLOCKS];
+
+static long resident_bytes(void) {
+    char text[64] = "";
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof text, f));
+    fclose(f);
+    assert_int_equal(sscanf(text, "%*d %ld", &pages), 1);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Allocates, writes and frees; the array itself is resident afterwards. */
+static void burst(size_t size) {
+    size_t n = BURST_BYTES / size < MAX_BLOCKS ? BURST_BYTES / size : MAX_BLOCKS;
+    for (size_t i = 0; i < n; i++) {
+        blocks[i] = arena_malloc(size);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 1, size);
+    }
+    for (size_t i = 0; i < n; i++)
+        arena_free(blocks[i]);
+}
+
+static const size_t sizes[] = {100, 2000, 30000, 150000, 1000000, 20000000};
+#define N_SIZES (sizeof sizes / sizeof sizes[0])
+
+static void a_purge_gives_all_back_at_once(void **state) {
+    (void)state;
+    skip_under_shadow();
+    memset(blocks, 1, sizeof blocks);
+    for (size_t i = 0; i < N_SIZES; i++) {
+        for (int by_name = 0; by_name < 2; by_name++) {
+            long before = resident_bytes();
+            burst(sizes[i]);
+            if (by_name)
+                assert_int_equal(arena_mallctl("arena.4096.purge", NULL, NULL, NULL, 0), 0);
+            else
+                assert_int_equal(arena_malloc_trim(0), 1);
+            assert_true(resident_bytes() - before < SLACK_BYTES);
+        }
+    }
+}
+
+static void decay_gives_all_back_in_time(void **state) {
+    (void)state;
+    skip_under_shadow();
+    memset(blocks, 1, sizeof blocks);
+    arena_malloc_trim(0);
+    for (size_t i = 0; i < N_SIZES; i++) {
+        long before = resident_bytes();
+        burst(sizes[i]);
+        /* Somebody allocates now and then, or nothing ticks; some 20 s at most. */
+        for (int t = 0; t < 4000 && resident_bytes() - before >= SLACK_BYTES; t++) {
+            for (int j = 0; j < 300; j++)
+                arena_free(arena_malloc(30000));
+            nanosleep(&(struct timespec){0, 5000000}, NULL);
+        }
+        if (resident_bytes() - before >= SLACK_BYTES)
+            fail_msg("%zu-byte blocks: %ld bytes too many", sizes[i], resident_bytes() - before);
+    }
+}
+
+#define RING 256
+static void *_Atomic ring[RING];
+static _Atomic bool is_over;
+
+static void *consume(void *arg) {
+    for (size_t i = 0; !is_over; i = (i + 1) % RING)
+        arena_free(atomic_exchange(&ring[i], NULL));
+    return arg;
+}
+
+static void produce(size_t n, uint64_t *seed) {
+    for (size_t i = 0; i < n; i++) {
+        *seed = *seed * 6364136223846793005u + 1;
+        size_t size = 16 + (*seed >> 33) % (i % 16 == 0 ? 40000 : 1000);
+        void *block = arena_malloc(size), *none = NULL;
+        assert_non_null(block);
+        memset(block, 1, 16);
+        while (!atomic_compare_exchange_weak(&ring[*seed >> 50 & (RING - 1)], &none, block)) {
+            if (none != NULL)
+                sched_yield();
+            none = NULL;
+            *seed += 0x9e3779b97f4a7c15u;
+        }
+    }
+}
+
+static void a_producer_and_a_consumer_stop_growing(void **state) {
+    (void)state;
+    skip_under_shadow();
+    pthread_t consumer;
+    uint64_t seed = 3;
+    assert_int_equal(pthread_create(&consumer, NULL, consume, NULL), 0);
+    produce(100000, &seed);
+    long before = resident_bytes();
+    produce(getenv("HEAPDYNO_LONG") != NULL ? 20000000 : 300000, &seed);
+    long after = resident_bytes();
+    is_over = true;
+    pthread_join(consumer, NULL);
+    for (int i = 0; i < RING; i++)
+        arena_free(ring[i]);
+    assert_true(after - before < (4l << 20));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_purge_gives_all_back_at_once),
+        cmocka_unit_test(decay_gives_all_back_in_time),
+        cmocka_unit_test(a_producer_and_a_consumer_stop_growing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -41,6 +41,7 @@ static int take_signals(struct bench *b, struct problem *p) {
     sigaddset(&stop, SIGHUP);
     signal(SIGINT, SIG_DFL); /* a shell ignores them for its background jobs: signalfd would see nothing */
     signal(SIGTERM, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN); /* run-bench | head: the rows and the summary are made all the same */
     signal(SIGXFSZ, SIG_IGN); /* a size limit is an error of write, which names the file */
     if (sigprocmask(SIG_BLOCK, &stop, NULL) != 0 ||
         (b->stop_fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)

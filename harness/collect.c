@@ -13,6 +13,7 @@
 
 #include "harness/callgrind.h"
 #include "harness/environment.h"
+#include "harness/machine.h"
 #include "harness/spawn.h"
 
 union message {
@@ -45,7 +46,8 @@ struct conversation {
     struct record *record;
     uint64_t deadline_ns;
     enum stage stage;
-    bool was_killed; /* by us: the status is settled */
+    bool was_killed;      /* by us: the status is settled */
+    uint64_t n_oom_kills; /* before the start */
     union message in;
 };
 
@@ -264,8 +266,10 @@ static void judge_end(struct conversation *c, int wait_status) {
     const char *stage = stage_names[c->stage];
     if (c->stage == STAGE_ENDING && (r->exit_code == 0 || r->status != STATUS_OK))
         return;
-    if (r->signal == SIGKILL)
-        record_settle(r, STATUS_OOM, "killed from outside while %s: out of memory, as a rule", stage);
+    if (r->signal == SIGKILL && machine_oom_kills() != c->n_oom_kills)
+        record_settle(r, STATUS_OOM, "killed by the kernel for want of memory while %s", stage);
+    else if (r->signal == SIGKILL)
+        record_settle(r, STATUS_CRASH, "killed from outside while %s", stage);
     else if (r->signal != 0)
         record_settle(r, STATUS_CRASH, "signal %d (%s) while %s", r->signal, strsignal(r->signal), stage);
     else if (r->exit_code == SPAWN_POLICY_FAILED && !r->has_proof)
@@ -332,7 +336,8 @@ static const struct membind *membind_of(const struct plan_cell *cell) {
 
 int collect_cell(struct bench *b, enum allocator_load load, const char *library, struct record *r,
                  struct problem *p) {
-    struct conversation c = {.bench = b, .record = r, .stage = STAGE_PROVING};
+    struct conversation c = {
+        .bench = b, .record = r, .stage = STAGE_PROVING, .n_oom_kills = machine_oom_kills()};
     struct environment e;
     struct callgrind counter = {0};
     bool is_counted = r->cell->pass == PASS_INSTRUCTIONS;

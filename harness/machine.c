@@ -183,6 +183,35 @@ json_t *machine_describe(void) {
                      machine_file("/sys/devices/system/clocksource/clocksource0/current_clocksource"));
 }
 
+uint64_t machine_counter(const char *path, const char *name) {
+    FILE *in = fopen(path, "re");
+    if (in == NULL)
+        return UINT64_MAX;
+    char line[256];
+    size_t n_name = strlen(name);
+    uint64_t value = UINT64_MAX;
+    while (value == UINT64_MAX && fgets(line, sizeof line, in) != NULL) {
+        if (strncmp(line, name, n_name) == 0 && line[n_name] == ' ' &&
+            isdigit((unsigned char)line[n_name + 1]))
+            value = strtoull(line + n_name + 1, NULL, 10);
+    }
+    fclose(in);
+    return value;
+}
+
+uint64_t machine_oom_kills(void) {
+    char line[FACT_BYTES], path[PATH_MAX];
+    char *group = file_read("/proc/self/cgroup", line) >= 0 ? strstr(line, "0::/") : NULL;
+    uint64_t n_kills = UINT64_MAX;
+    if (group != NULL) {
+        group += strlen("0::");
+        group[strcspn(group, "\n")] = '\0';
+        if ((size_t)snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.events", group) < sizeof path)
+            n_kills = machine_counter(path, "oom_kill");
+    }
+    return n_kills != UINT64_MAX ? n_kills : machine_counter("/proc/vmstat", "oom_kill");
+}
+
 /* Eighth number of the first line of /proc/stat. */
 static json_t *steal_ticks(void) {
     char text[FACT_BYTES];

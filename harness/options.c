@@ -299,6 +299,17 @@ static int settle_allocators(struct options *o, struct problem *p) {
     return 0;
 }
 
+/* A floor hands out one block for ever: a whole process cannot live on that. */
+static int check_preload(const struct options *o, struct problem *p) {
+    for (size_t i = 0; o->load == LOAD_PRELOAD && i < o->allocators.n; i++) {
+        const struct allocator_choice *choice = &o->allocators.items[i];
+        if (choice->row != NULL && (choice->row->flags & ALLOCATOR_FLOOR) != 0)
+            return problem_set(p, EINVAL, "--load preload: %s is a floor that no whole process can run on",
+                               choice->name);
+    }
+    return 0;
+}
+
 static int options_settle(struct options *o, struct problem *p) {
     int err = options_check(o, p);
     if (err != 0 || o->plan != NULL)
@@ -314,6 +325,8 @@ static int options_settle(struct options *o, struct problem *p) {
     if (o->reps == 0)
         o->reps = DEFAULT_REPS;
     err = settle_allocators(o, p);
+    if (err == 0)
+        err = check_preload(o, p);
     return err != 0 ? err : selection_settle(o, p);
 }
 

@@ -42,6 +42,8 @@ static bool settle_unrun(const struct sweep *s, struct record *r, const char *li
     } else if (cell->load == LOAD_PRELOAD && library == NULL) {
         record_settle(r, probe->status == STATUS_OK ? STATUS_SKIP : probe->status,
                       "no library to preload: %s", probe->why);
+    } else if (cell->load == LOAD_PRELOAD && strpbrk(library, " :") != NULL) {
+        record_settle(r, STATUS_SKIP, "LD_PRELOAD cannot name a path with a blank or a colon: %s", library);
     } else if (audit->is_known && audit->status != STATUS_OK) {
         record_settle(r, audit->status == STATUS_SKIP ? STATUS_SKIP : STATUS_UNPROVEN, "audit: %s: %s",
                       status_name(audit->status), audit->why);

@@ -29,12 +29,32 @@ with_fault() {
   every_cell_once
 }
 
+# late_fault WORKLOAD: heaps that work through proof and set-up and then die, hang or run out.
+late_fault() {
+  local name expected
+  local fixtures=$BUILD/fixtures
+  run "$BENCH" --threads 2 --reps 1 --duration 50ms --timeout 3 --workloads "$1" --out "$OUT" --allocators \
+    "glibc,crash=$fixtures/crash.so[FAULT_AFTER=60000],hang=$fixtures/hang.so[FAULT_AFTER=60000],exhausted=$fixtures/exhausted.so[FAULT_AFTER=60000]"
+  echo "$output"
+  [ "$status" -eq 4 ]
+  rows allocator pass status | sort >"$BATS_TEST_TMPDIR/rows"
+  cat "$BATS_TEST_TMPDIR/rows"
+  for expected in "crash audit crash" "hang audit timeout" "exhausted audit oom" "glibc audit ok" "glibc timed ok"; do
+    grep -qx "$expected" "$BATS_TEST_TMPDIR/rows"
+  done
+  [ "$(rows allocator pass status | grep -c ' timed unproven')" -eq 3 ]
+  no_numbers
+  every_cell_once
+}
+
 @test "crash at once" { with_fault crash "signal 11 (Segmentation fault) while loading" "crash[FAULT_AFTER=0]"; }
 @test "crash in the run" { with_fault crash "signal 11" "crash[FAULT_AFTER=30000]"; }
 @test "hang at once" { with_fault timeout "no answer in time while loading" "hang[FAULT_AFTER=0]"; }
 @test "hang in the run" { with_fault timeout "no answer in time" "hang[FAULT_AFTER=30000]"; }
 @test "NULL at once" { with_fault unproven "malloc returned NULL" "exhausted[FAULT_AFTER=0]"; }
 @test "NULL in the run" { with_fault oom "" "exhausted[FAULT_AFTER=30000]"; }
+@test "late failures under larson" { late_fault larson; }
+@test "late failures under prodcons" { late_fault prodcons; }
 @test "overlapping blocks" { with_fault unproven "overlap" "overlap[FAULT_AFTER=0]"; }
 @test "lost writes" { with_fault unproven "changed" "corrupt[FAULT_AFTER=0]"; }
 @test "libc behind another name" { with_fault unproven "libc" "forward[FAULT_AFTER=0]"; }
@@ -82,7 +102,7 @@ odd() {
 
 @test "a thread that cannot be bound is badbind" { odd badbind "binding thread 1073741823 to unit" badbind; }
 @test "another number of threads is a crash" { odd crash "another number of threads" threads; }
-@test "killed from outside is oom" { odd oom "killed from outside" killed; }
+@test "killed from outside, and not by the kernel, is a crash" { odd crash "killed from outside while setting up" killed; }
 @test "an end before any message is a crash" { odd crash "ended with exit code 7 while loading" early; }
 @test "another protocol is a crash" { odd crash "another version of the protocol" version; }
 @test "silence is a timeout" { odd timeout "no answer in time while setting up" sleep; }

@@ -95,6 +95,10 @@ setup() {
   rows allocator status | grep -qx 'glibc ok'
 }
 
+@test "a floor is not preloaded" {
+  refused "--load preload: floor is a floor that no whole process can run on" --load preload --allocators glibc,floor
+}
+
 @test "the launcher says run make first" {
   HEAPDYNO_BUILD=$BATS_TEST_TMPDIR run "$BENCH"
   [ "$status" -eq 2 ]

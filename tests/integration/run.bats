@@ -79,6 +79,26 @@ PY
   [ "$(column status | sort -u)" = ok ]
 }
 
+@test "a path that LD_PRELOAD cannot name is skipped for that reason" {
+  mkdir "$BATS_TEST_TMPDIR/a b"
+  cp "$BUILD/fixtures/sound.so" "$BATS_TEST_TMPDIR/a b/mine.so"
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --load preload --workloads malloc-test \
+    --allocators "mine=$BATS_TEST_TMPDIR/a b/mine.so" --out "$OUT"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(column status | sort -u)" = skip ]
+  [ "$(column why | sort -u)" = "LD_PRELOAD cannot name a path with a blank or a colon: $BATS_TEST_TMPDIR/a b/mine.so" ]
+}
+
+@test "a reader that goes away costs neither rows nor summary" {
+  run bash -c "set -o pipefail; '$BENCH' --threads 1 --reps 1 --ops 1000 --workloads malloc-test --allocators glibc --out '$OUT' | true"
+  echo "$output"
+  [ "$status" -ne 141 ]
+  every_cell_once
+  [ -s "$OUT/summary.csv" ]
+  grep -q '"ended": "' "$OUT/manifest.json"
+}
+
 @test "placement none pins nothing" {
   run "$BENCH" --threads 2 --reps 1 --ops 1000 --placement none --workloads malloc-test --allocators glibc --out "$OUT"
   [ "$status" -eq 0 ]

@@ -3,13 +3,14 @@
 Exit codes: 0, or 2 when the run cannot be read (the message names the file). Warnings go to stderr.
 """
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
 from heapdyno.gnuplot import write_settings
 from heapdyno.run import main_guard, print_warnings, read_run
 from heapdyno.summary import summarize, write_summary
-from heapdyno.table import format_run
+from heapdyno.table import WIDTH, format_run
 
 
 def main(argv):
@@ -23,17 +24,26 @@ def main(argv):
     write_summary(summary, args.run / "summary.csv")
     write_settings(run, summary, args.run / "summary.gp")
     if not args.quiet:
-        print_text(format_run(run, summary))
+        print_text(format_run(run, summary, width()))
     return 0
 
 
+def width():
+    """Columns of the terminal, where it is one, within reason."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return WIDTH
+    return max(60, min(WIDTH, shutil.get_terminal_size().columns - 1))
+
+
 def print_text(text):
-    """Prints the text also where the terminal knows no plus-minus sign."""
+    """Prints the text also where the terminal knows no plus-minus sign; nothing where output is closed."""
+    if sys.stdout is None:
+        return
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         text = text.replace("±", "+-").encode("ascii", "replace").decode("ascii")
-    print(text)
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

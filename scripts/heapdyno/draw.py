@@ -19,12 +19,15 @@ INK = "#222222"
 FAINT = "#666666"
 SHADE = "#F1EFEA"
 DPI = 150
+LABEL_WIDTH = 0.0082
+"""Of a letter in the names beside the lines, as a share of the figure's width."""
 
 
 def draw_picture(p):
     """A matplotlib Figure of one picture, with the names of the lines at their right ends."""
     figure = Figure(figsize=(9.6, 5.8))
-    axes = figure.add_axes((0.08, 0.19, 0.70, 0.66))
+    longest = max(len(line.title) for line in p.lines)
+    axes = figure.add_axes((0.08, 0.19, min(0.70, 0.85 - LABEL_WIDTH * longest), 0.66))
     _draw_axes(axes, p)
     axes.set_xlabel("threads")
     axes.set_ylabel(p.style.axis + (" (log scale)" if p.is_log else ""))
@@ -49,17 +52,19 @@ def draw_overview(pictures):
     figure = Figure(figsize=(10.5, height))
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
     figure.subplots_adjust(left=0.07, right=0.98, top=1 - 0.85 / height, bottom=1.3 / height,
-                           hspace=0.42, wspace=0.22)
+                           hspace=0.52, wspace=0.22)
     for axes, p in zip(grid.flat, pictures):
         _draw_axes(axes, p)
         _mark_limits(axes, p, with_text=False)
         axes.set_title(p.comparison + (" (log)" if p.is_log else ""), loc="left", fontsize=10)
         axes.tick_params(labelsize=8)
+        axes.set_xlabel("threads", fontsize=8, labelpad=1)
     for axes in list(grid.flat)[len(pictures):]:
         axes.set_visible(False)
     looks = {line.label: line.look for p in pictures for line in p.lines}
     names = short_names(ordered_looks(looks))
-    handles = [Line2D([], [], label=name, **_line_style(looks[label])) for label, name in names.items()]
+    handles = [Line2D([], [], label=name + (" (bound)" if looks[label].is_reference else ""),
+                      **_line_style(looks[label])) for label, name in names.items()]
     figure.legend(handles=handles, loc="lower center", ncol=math.ceil(len(handles) / 2), frameon=False,
                   fontsize=8.5, bbox_to_anchor=(0.5, 0.36 / height))
     texts = [(1 - 0.36 / height, f"{pictures[0].style.overview}, against threads", 13, "bold", INK),
@@ -79,7 +84,9 @@ def _overview_caption(pictures):
         parts.append("dotted: ideal scaling")
     if any(not p.is_log and max(v for v in line.values if v == v) > p.y_limits[1]
            for p in pictures for line in p.lines):
-        parts.append("references far above are cut off")
+        parts.append("bounds far above are cut off")
+    if any(p.remark for p in pictures):
+        parts.append("some values are missing: see the single figures")
     return "; ".join(parts)
 
 

@@ -112,7 +112,7 @@ def _line(label, name, look, rows, threads, scale):
 
 
 def _titled(line, threads, y_limits):
-    title = line.title
+    title = line.title + (" (bound)" if line.look.is_reference else "")
     last, value = line.end()
     if last < threads[-1]:
         title += f" (to {last:.0f})"
@@ -189,7 +189,7 @@ def _caption(cells):
     n = cells.loc[cells["n"] > 0, "n"]
     count = f"{n.min():.0f}" if n.min() == n.max() else f"{n.min():.0f} to {n.max():.0f}"
     if n.max() == 1:
-        return "single values, n = 1: no noise known"
+        return "one process a point (n = 1): the spread is unknown"
     has_ci = cells.loc[cells["n"] > 0, "ci_lo"].notna()
     if has_ci.all():
         band = "95 % confidence interval of the median"

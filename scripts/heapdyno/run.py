@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,7 +240,8 @@ def _count_planned(path, warnings):
 
 
 def main_guard(program, main):
-    """Runs main(argv); a RunError becomes one line on stderr and exit code 2."""
+    """Runs main(argv); a RunError, or a file that cannot be written, becomes one line on stderr and exit
+    code 2."""
     try:
         sys.exit(main(sys.argv[1:]))
     except RunError as error:
@@ -248,6 +250,10 @@ def main_guard(program, main):
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        print(f"{program}: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+        sys.stdout = None  # what is left in its buffer cannot be written either
+        os._exit(2)
 
 
 def print_warnings(program, warnings):

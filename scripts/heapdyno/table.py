@@ -80,9 +80,9 @@ def status_text(row):
     return max(counts, key=lambda c: int(c[1]))[0]
 
 
-def format_run(run, summary):
-    """The whole text: a head, a table a comparison and metric, failures with their reasons, and what the
-    marks mean."""
+def format_run(run, summary, width=WIDTH):
+    """The whole text, `width` columns wide: a head, a table a comparison and metric, failures with their
+    reasons, and what the marks mean."""
     lines = [f"run {run.run_id} on {run.host}"
              + (f" ({run.topology.describe()})" if run.topology else "")]
     n_rows = len(run.samples.drop_duplicates(["cell_id", "repetition"]))
@@ -92,15 +92,15 @@ def format_run(run, summary):
         for metric in TABLES:
             of_table = summary[(summary["comparison"] == comparison) & (summary["metric"] == metric)]
             if len(of_table):
-                lines += [""] + format_table(of_table, metric)
-    failures = format_failures(run.samples)
+                lines += [""] + format_table(of_table, metric, width)
+    failures = format_failures(run.samples, width)
     lines += [""] + failures if failures else []
-    lines += ["", "how to read this:"] + format_legend(run, summary)
+    lines += ["", "how to read this:"] + format_legend(run, summary, width)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def format_table(of_table, metric):
-    """The lines of one table, broken into blocks of thread counts where it is wider than WIDTH."""
+def format_table(of_table, metric, width):
+    """The lines of one table, broken into blocks of thread counts where it is wider than `width`."""
     title, scale, better = TABLES[metric]
     first = of_table.iloc[0]
     rows = {(r["label"], r["threads"]): r for r in of_table.to_dict("records")}
@@ -108,12 +108,12 @@ def format_table(of_table, metric):
     columns = [_format_column(rows, labels, threads, metric, scale, better)
                for threads in sorted(of_table["threads"].unique())]
     conditions = " ".join(first[c] for c in ("params", "load", "placement", "membind") if first[c])
-    lines = [f"{first['comparison']}: {title}"] + _wrap(conditions, "  ")
+    lines = [f"{first['comparison']}: {title}"] + _wrap(conditions, width)
     names = ["threads"] + list(style.short_names(labels).values())
-    width = max(map(len, names))
+    names_width = max(map(len, names))
     while columns:
-        block = _take_block(columns, WIDTH - width)
-        lines += [names[i].ljust(width) + "".join(c[i] for c in block) for i in range(len(names))]
+        block = _take_block(columns, width - names_width)
+        lines += [names[i].ljust(names_width) + "".join(c[i] for c in block) for i in range(len(names))]
         columns = columns[len(block):]
     return lines
 
@@ -158,11 +158,11 @@ def _take_block(columns, room):
     return columns[:n]
 
 
-def _wrap(text, indent):
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+def _wrap(text, width):
+    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
-def format_failures(samples):
+def format_failures(samples, width):
     """A line for each allocator and status that is not ok: how often, where, and the reason first given."""
     bad = samples[samples["status"] != "ok"]
     lines = []
@@ -170,7 +170,7 @@ def format_failures(samples):
         where = ", ".join(f"{w} at {_numbers(r['threads'])} threads" for w, r in rows.groupby("workload"))
         reason = next((f": {why}" for why in rows["why"] if why), "")
         name = f"{allocator}[{config}]" if config else allocator
-        lines += _wrap(f"{name} {status} {len(rows)}x ({where}){reason}", "  ")
+        lines += _wrap(f"{name} {status} {len(rows)}x ({where}){reason}", width)
     return ["not ok, and in no number above:"] + lines if lines else []
 
 
@@ -178,7 +178,7 @@ def _numbers(threads):
     return ",".join(f"{t:.0f}" for t in sorted(threads.unique()))
 
 
-def format_legend(run, summary):
+def format_legend(run, summary, width):
     """What the marks of the tables mean, and n; only marks that can occur."""
     shown = summary[summary["metric"].isin(TABLES) & (summary["n"] > 0)]
     lines = []
@@ -201,7 +201,7 @@ def format_legend(run, summary):
     if summary["label"].map(style.is_reference).any():
         lines.append("null and floor are references (a speed of light that shares nothing), never best")
     lines += style.explain_names(style.short_names(style.looks(summary["label"])))
-    return [line for text in lines for line in _wrap(text, "  ")]
+    return [line for text in lines for line in _wrap(text, width)]
 
 
 def has_gaps(summary):

@@ -166,7 +166,7 @@ def test_linear_axis_begins_at_zero_and_leaves_a_far_reference_out(tmp_path):
     rows = sweep() + [r for t in THREADS for r in golden.timed("floor", t, [900e6])]
     p = picture_of(tmp_path, rows)
     assert not p.is_log and p.y_limits[0] == 0 and p.y_limits[1] < 100
-    assert next(line.title for line in p.lines if line.label == "floor") == "floor (off scale: 900)"
+    assert next(line.title for line in p.lines if line.label == "floor") == "floor (bound) (off scale: 900)"
 
 
 def test_wide_spread_makes_the_axis_logarithmic(tmp_path):
@@ -193,7 +193,7 @@ def test_caption_tells_intervals_from_ranges(tmp_path):
         rows = golden.timed("glibc", 1, range(1, n_glibc + 1))
         rows += golden.timed("arena", 1, range(1, n_arena + 1))
         return picture_of(tmp_path / folder, rows).caption
-    assert caption("a", 1, 1) == "single values, n = 1: no noise known"
+    assert caption("a", 1, 1) == "one process a point (n = 1): the spread is unknown"
     assert caption("b", 6, 9) == ("median of n = 6 to 9 processes; "
                                   "band: 95 % confidence interval of the median")
     assert caption("c", 3, 3) == "median of n = 3 processes; band: lowest to highest"

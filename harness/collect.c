@@ -176,7 +176,7 @@ static void bind_and_go(struct conversation *c) {
 static void resolve_path(char path[ALLOCATOR_PATH_MAX]) {
     char resolved[PATH_MAX];
     if (path[0] != '\0' && realpath(path, resolved) && strlen(resolved) < ALLOCATOR_PATH_MAX)
-        strcpy(path, resolved);
+        memcpy(path, resolved, strlen(resolved) + 1);
 }
 
 /* The evidence that a row needs, whatever the process says of itself. NULL when all is there. */

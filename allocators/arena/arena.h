@@ -123,6 +123,9 @@ void arena_purge_all(void);
 
 void arena_set_decay(struct arena *arena, int64_t dirty_ms, int64_t muzzy_ms);
 
+/** Checks the invariants of README.md over the whole arena, which must be at rest. NULL, or which one does not hold. */
+const char *arena_check(struct arena *arena);
+
 void arena_fork_prepare(void);
 void arena_fork_parent(void);
 void arena_fork_child(void);

@@ -1,6 +1,5 @@
 /*
- * The rooms of arithmetic and policy against naive models: size classes exhaustively, bitmaps bit by bit, decay against
- * the polynomial in doubles, with a clock of our own.
+ * The lower rooms against naive models: bitmap, heap, size classes, decay under a clock of the test's own, run.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,176 +7,223 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "allocators/arena/arena.h"
 #include "allocators/arena/bitmap.h"
 #include "allocators/arena/decay.h"
+#include "allocators/arena/heap.h"
 #include "allocators/arena/size_class.h"
+#define ARENA_PREFIXED 1
+#include "allocators/arena/shim.h"
 
 #define N_BITS 300
-#define MS_NS 1000000u
+#define MS ((uint64_t)1000000)
 
-static uint64_t random_state = 1;
+static uint64_t seed = 1;
 
-static size_t draw(size_t n) {
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (size_t)(random_state >> 33) % n;
+static size_t draw(size_t below) {
+    seed = util_mix(seed);
+    return (size_t)(seed % below);
 }
 
-static void classes_are_tight_and_waste_a_fifth_at_most(void **state) {
-    (void)state;
-    unsigned naive = 0;
-    for (size_t size = 1; size <= (size_t)1 << 20; size++) {
-        if (size > size_class_bytes(naive))
-            naive++;
-        assert_int_equal(size_class_of(size), naive);
-        size_t bytes = size_class_bytes(naive);
-        assert_int_equal(bytes % 16, 0);
-        assert_true(bytes >= size);
-        assert_true(size <= 64 || (bytes - size) * 5 <= bytes);
-        if (size <= SIZE_CLASS_LOOKUP_MAX_BYTES)
-            assert_int_equal(size_class_lookup[(size + 15) / 16], naive);
-    }
-    assert_int_equal(size_class_of(0), 0);
-    for (unsigned idx = 1; size_class_bytes(idx) < (size_t)1 << 62; idx++) {
-        assert_int_equal(size_class_of(size_class_bytes(idx)), idx);
-        assert_int_equal(size_class_of(size_class_bytes(idx) + 1), idx + 1);
-        assert_true((size_class_bytes(idx) - size_class_bytes(idx - 1) - 1) * 5 <= size_class_bytes(idx) ||
-                    idx < 4);
-    }
+static void expect_same(const uint64_t *words, const bool *model) {
+    for (size_t i = 0; i < N_BITS; i++)
+        assert_int_equal(bitmap_has(words, i), model[i]);
 }
 
-static void aligned_classes_are_the_smallest_that_do(void **state) {
-    (void)state;
-    for (size_t align = 1; align <= 4096; align *= 2)
-        for (size_t size = 0; size <= SIZE_CLASS_SMALL_MAX_BYTES; size += 1 + size / 100) {
-            unsigned naive = 0;
-            while (naive < SIZE_CLASS_N_SMALL &&
-                   (size_class_bytes(naive) < size || size_class_bytes(naive) % align != 0))
-                naive++;
-            assert_int_equal(size_class_of_aligned(size, align), naive);
-        }
-}
-
-static void page_buckets_rise_and_hold(void **state) {
-    (void)state;
-    for (size_t n = 1; n < 100000; n++) {
-        unsigned bucket = size_class_page_bucket(n), next = size_class_page_bucket(n + 1);
-        assert_true(next == bucket || next == bucket + 1);
-        assert_true(bucket < 64);
-    }
-    assert_int_equal(size_class_page_bucket(1), 0);
-}
-
-static void model_set(unsigned char *model, size_t first, size_t n, unsigned char value) {
-    memset(model + first, value, n);
-}
-
-static size_t model_next(const unsigned char *model, size_t from, unsigned char value) {
+static size_t model_next(const bool *model, size_t from, bool value) {
     while (from < N_BITS && model[from] != value)
         from++;
     return from;
 }
 
-static void bitmaps_agree_with_an_array_of_bytes(void **state) {
+static void bitmap_ranges_follow_the_model(void **state) {
     (void)state;
     uint64_t words[BITMAP_WORDS(N_BITS)] = {0};
-    unsigned char model[N_BITS] = {0};
-    for (int i = 0; i < 40000; i++) {
-        size_t first = draw(N_BITS), n = draw(2) ? 1 + draw(8) : 1 + draw(N_BITS), taken = 0, got;
-        if (first + n > N_BITS)
-            n = N_BITS - first;
-        switch (draw(4)) {
-        case 0:
+    bool model[N_BITS] = {false};
+    for (int step = 0; step < 20000; step++) {
+        size_t first = draw(N_BITS), n = 1 + draw(N_BITS - first), count = 0;
+        bool is_set = draw(2) != 0;
+        for (size_t i = first; i < first + n; i++) {
+            count += model[i];
+            model[i] = is_set;
+        }
+        if (is_set)
             bitmap_set_range(words, first, n);
-            model_set(model, first, n, 1);
-            break;
-        case 1:
-            bitmap_clear_range(words, first, n);
-            model_set(model, first, n, 0);
-            break;
-        case 2:
-            for (size_t j = first; j < first + n; j++)
-                taken += model[j];
-            assert_int_equal(bitmap_take_range(words, first, n), taken);
-            model_set(model, first, n, 0);
-            break;
-        default:
-            bitmap_set(words, first);
-            model[first] = 1;
+        else
+            assert_int_equal(bitmap_take_range(words, first, n), count);
+        expect_same(words, model);
+        size_t from = draw(N_BITS);
+        assert_int_equal(bitmap_next_one(words, N_BITS, from), model_next(model, from, true));
+        assert_int_equal(bitmap_next_zero(words, N_BITS, from), model_next(model, from, false));
+    }
+}
+
+static void bitmap_finds_the_lowest_range_that_fits(void **state) {
+    (void)state;
+    for (int step = 0; step < 5000; step++) {
+        uint64_t words[BITMAP_WORDS(N_BITS)] = {0};
+        bool model[N_BITS] = {false};
+        for (size_t i = 0; i < N_BITS; i++)
+            if (draw(8) != 0) {
+                model[i] = true;
+                bitmap_set(words, i);
+            }
+        size_t n = 1 + draw(20), align = (size_t)1 << draw(5), longest = 0, n_range = 0, expected = N_BITS,
+               most = 0;
+        for (size_t at = 0; at < N_BITS; at++) {
+            size_t end = model_next(model, at, false);
+            most = util_max(most, end - at);
+            if (expected == N_BITS && at % align == 0 && end - at >= n)
+                expected = at;
         }
-        size_t at = draw(N_BITS);
-        assert_int_equal(bitmap_has(words, at), model[at]);
-        assert_int_equal(bitmap_next_one(words, N_BITS, at), model_next(model, at, 1));
-        assert_int_equal(bitmap_next_zero(words, N_BITS, at), model_next(model, at, 0));
-        if (!model[at])
+        size_t got = bitmap_find_range(words, N_BITS, 0, n, align, &n_range, &longest);
+        assert_int_equal(got, expected);
+        if (got == N_BITS)
+            assert_int_equal(longest, most);
+        else
+            assert_int_equal(n_range, model_next(model, got, false) - got);
+    }
+}
+
+static void heap_pops_the_lowest_and_removes_any(void **state) {
+    (void)state;
+    static struct heap_node nodes[200];
+    bool is_in[200] = {false};
+    struct heap heap = {NULL};
+    for (size_t i = 0; i < 200; i++)
+        nodes[i].key = (i * 7919) % 200 + 1;
+    for (int step = 0; step < 50000; step++) {
+        size_t i = draw(200);
+        if (!is_in[i]) {
+            heap_insert(&heap, &nodes[i]);
+            is_in[i] = true;
+        } else if (draw(2) != 0) {
+            heap_remove(&heap, &nodes[i]);
+            is_in[i] = false;
+        } else {
+            struct heap_node *lowest = NULL;
+            for (size_t k = 0; k < 200; k++)
+                if (is_in[k] && (lowest == NULL || nodes[k].key < lowest->key))
+                    lowest = &nodes[k];
+            assert_ptr_equal(heap_pop(&heap), lowest);
+            is_in[lowest - nodes] = false;
+        }
+    }
+}
+
+static void size_classes_are_tight(void **state) {
+    (void)state;
+    for (size_t bytes = 1; bytes <= 1 << 20; bytes++) {
+        unsigned idx = size_class_of(bytes);
+        assert_true(size_class_bytes(idx) >= bytes);
+        assert_true(idx == 0 || size_class_bytes(idx - 1) < bytes);
+        assert_int_equal(size_class_bytes(idx) % 16, 0);
+        if (bytes > 64)
+            assert_true((size_class_bytes(idx) - bytes) * 5 <= size_class_bytes(idx));
+        if (bytes <= SIZE_CLASS_LOOKUP_MAX_BYTES)
+            assert_int_equal(size_class_lookup[(bytes + 15) / 16], idx);
+        else if (bytes <= SIZE_CLASS_BIN_MAX_BYTES)
+            assert_int_equal(size_class_of_large(bytes), idx);
+    }
+}
+
+static void page_buckets_never_promise_too_much(void **state) {
+    (void)state;
+    for (size_t n = 1; n < 16384; n++) {
+        unsigned bucket = size_class_page_bucket(n);
+        assert_true(bucket < ARENA_N_BUCKETS);
+        assert_true(n == 1 || bucket >= size_class_page_bucket(n - 1));
+        if (n > 1)
+            assert_int_equal(size_class_is_page_bucket(n), bucket != size_class_page_bucket(n - 1));
+    }
+}
+
+static void decay_lets_go_along_the_curve(void **state) {
+    (void)state;
+    static struct decay decay;
+    decay_init(&decay, 1000, 0, 7);
+    size_t last = SIZE_MAX, at_half = 0;
+    decay_update(&decay, 20 * MS, 10000, 0);
+    for (uint64_t now = 40; now <= 1100; now += 20) {
+        size_t limit = decay_update(&decay, now * MS, 10000, 10000);
+        if (limit == SIZE_MAX)
             continue;
-        size_t low = at;
-        while (low > 0 && model[low - 1])
-            low--;
-        assert_int_equal(bitmap_range_around(words, N_BITS, at, &got), low);
-        assert_int_equal(got, model_next(model, at, 0) - low);
+        assert_true(limit <= last);
+        last = limit;
+        if (now <= 520)
+            at_half = limit;
+    }
+    assert_in_range(at_half, 4000, 6500); /* half of it is gone at half of the time */
+    assert_int_equal(last, 0);
+}
+
+static void decay_keeps_what_is_used_again(void **state) {
+    (void)state;
+    static struct decay decay;
+    decay_init(&decay, 1000, 0, 7);
+    for (uint64_t now = 20; now <= 5000; now += 20) {
+        size_t limit = decay_update(&decay, now * MS, 10000, 0); /* all of it was in use meanwhile */
+        assert_true(limit >= 9000);
     }
 }
 
-static double smootherstep(double x) {
-    return x <= 0 ? 0 : x >= 1 ? 1 : x * x * x * (x * (6 * x - 15) + 10);
+static void decay_counts_a_pause_from_its_beginning(void **state) {
+    (void)state;
+    static struct decay decay;
+    decay_init(&decay, 1000, 0, 7);
+    assert_int_equal(decay_update(&decay, 5000 * MS, 10000, 0), 0);
+    decay_set_time(&decay, -1, 0);
+    assert_int_equal(decay_update(&decay, 5000 * MS, 10000, 0), SIZE_MAX);
+    decay_set_time(&decay, 0, 0);
+    assert_int_equal(decay_update(&decay, 1, 10000, 0), 0);
 }
 
-/* Pages that all became unused at one moment leave on the curve, within one epoch's width, and are gone at the end. */
-static void decay_follows_the_curve(void **state) {
+/* Every class: all regions, lowest first, apart and inside the run; the right index for each and none between. */
+static void runs_give_every_region_once(void **state) {
     (void)state;
-    const size_t n_pages = 1000000;
-    const uint64_t time_ms = 10000, epoch_ns = time_ms * MS_NS / DECAY_N_EPOCHS;
-    for (uint64_t seed = 1; seed < 20; seed++) {
-        struct decay decay;
-        uint64_t now = 77 * MS_NS, freed_ns = 0, n_updates = 0;
-        size_t before = n_pages;
-        decay_init(&decay, (int64_t)time_ms, now, seed);
-        for (; freed_ns == 0 || now < freed_ns + (time_ms + 300) * MS_NS; now += (1 + draw(60)) * MS_NS) {
-            size_t limit = decay_update(&decay, now, n_pages, n_pages);
-            if (limit == SIZE_MAX)
-                continue;
-            n_updates++;
-            if (freed_ns == 0)
-                freed_ns = now;
-            assert_true(limit <= before);
-            before = limit;
-            /* Ages are counted in whole epochs, and the first is counted from somewhere within the one before. */
-            double early =
-                smootherstep(1 - (double)(now - freed_ns + 2 * epoch_ns) / (double)(time_ms * MS_NS));
-            double late = smootherstep(1 - ((double)(now - freed_ns) - 2 * (double)epoch_ns) /
-                                               (double)(time_ms * MS_NS));
-            assert_true((double)limit >= early * (double)n_pages - 2);
-            assert_true((double)limit <= late * (double)n_pages + 2);
+    arena_free(arena_malloc(1)); /* fixes the geometry */
+    for (unsigned idx = 0; idx < SIZE_CLASS_N_SMALL; idx++) {
+        const struct run_class *rc = &run_classes[idx];
+        struct arena *arena = arena_get(0);
+        struct run *run = arena_run_take(arena, idx);
+        void **regions = calloc(rc->n_regions, sizeof *regions);
+        assert_non_null(run);
+        assert_true(rc->n_regions >= 8);
+        assert_int_equal((size_t)rc->n_regions * rc->region_bytes, (size_t)rc->n_pages << PAGE_LG);
+        size_t n = 1 + draw(rc->n_regions);
+        assert_int_equal(run_take(run, regions + rc->n_regions, n), n);
+        assert_int_equal(run_take(run, regions + rc->n_regions - n, rc->n_regions), rc->n_regions - n);
+        assert_int_equal(run->n_free, 0);
+        for (size_t i = 0; i < rc->n_regions; i++) {
+            char *p = regions[rc->n_regions - 1 - i];
+            assert_ptr_equal(p, (char *)run_base(run) + i * rc->region_bytes);
+            assert_int_equal(run_region_of(run, rc, p), i);
+            assert_int_equal(run_region_of(run, rc, p + 1 + draw(rc->region_bytes - 1)), rc->n_regions);
+            assert_ptr_equal(run_of(chunk_of(p), p), run);
         }
-        assert_int_equal(before, 0);
-        assert_true(n_updates > 50);
+        free(regions);
+        memset(run->free_bits, 0, rc->n_words * sizeof run->free_bits[0]);
+        bitmap_set_range(run->free_bits, 0, rc->n_regions);
+        run->n_free = (uint16_t)rc->n_regions;
+        arena_run_give(arena, run);
+        assert_null(arena_check(arena));
     }
-}
-
-static void decay_may_be_never_or_at_once(void **state) {
-    (void)state;
-    struct decay decay;
-    decay_init(&decay, -1, 5, 1);
-    assert_true(decay_update(&decay, UINT64_MAX / 2, 1000, 1000) == SIZE_MAX);
-    decay_init(&decay, 0, 5, 1);
-    assert_int_equal(decay_update(&decay, 6, 1000, 1000), 0);
-    decay_init(&decay, 100, 0, 1);
-    decay_update(&decay, 50 * MS_NS, 1000, 1000);
-    /* Sleeping through it all ends it. */
-    decay_update(&decay, 1000 * MS_NS, 1000, 1000);
-    assert_int_equal(decay_update(&decay, 2000 * MS_NS, 1000, 1000), 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes_are_tight_and_waste_a_fifth_at_most),
-        cmocka_unit_test(aligned_classes_are_the_smallest_that_do),
-        cmocka_unit_test(page_buckets_rise_and_hold),
-        cmocka_unit_test(bitmaps_agree_with_an_array_of_bytes),
-        cmocka_unit_test(decay_follows_the_curve),
-        cmocka_unit_test(decay_may_be_never_or_at_once),
+        cmocka_unit_test(bitmap_ranges_follow_the_model),
+        cmocka_unit_test(bitmap_finds_the_lowest_range_that_fits),
+        cmocka_unit_test(heap_pops_the_lowest_and_removes_any),
+        cmocka_unit_test(size_classes_are_tight),
+        cmocka_unit_test(page_buckets_never_promise_too_much),
+        cmocka_unit_test(decay_lets_go_along_the_curve),
+        cmocka_unit_test(decay_keeps_what_is_used_again),
+        cmocka_unit_test(decay_counts_a_pause_from_its_beginning),
+        cmocka_unit_test(runs_give_every_region_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,6 @@
 #include "harness/csv.h"
 #include "harness/record.h"
 
-#define MIN_GENERATIONS 3 /* below, larson's threads have hardly succeeded one another */
-
 struct column {
     const char *name, *unit, *type, *help;
     void (*emit)(FILE *out, const struct record *r, size_t offset);
@@ -96,7 +94,7 @@ static void emit_ops_per_s(FILE *out, const struct record *r, size_t offset) {
 }
 
 static void emit_generations(FILE *out, const struct record *r, size_t offset) {
-    if (r->result.n_generations_min >= MIN_GENERATIONS)
+    if (r->result.n_generations_min >= WORKLOAD_MIN_GENERATIONS)
         emit_u64(out, r, offset);
 }
 
@@ -147,7 +145,7 @@ static const struct column column_table[] = {
     {"expected_allocs", "calls", "integer", "Allocations the workload must make, from its parameters and operations", COUNT(expected_allocs)},
     {"counted_allocs", "calls", "integer", "Allocations counted (audit)", COUNT(counted_allocs)},
     {"counted_frees", "calls", "integer", "Frees counted (audit)", COUNT(counted_frees)},
-    {"remote_free_fraction", "", "fraction", "Share of frees by a thread that did not allocate the block", FRACTION(remote_free_fraction)},
+    {"remote_free_fraction", "", "fraction", "Share of frees by a thread that did not allocate the block; empty where successors should make them and are below 3", FRACTION(remote_free_fraction)},
     {"wall_ns", "ns", "integer", "From the first start to the last finish", COUNT(wall_ns)},
     {"user_ns", "ns", "integer", "User time of the measured phase, all threads", COUNT(user_ns)},
     {"sys_ns", "ns", "integer", "System time of the measured phase, all threads", COUNT(sys_ns)},

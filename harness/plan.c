@@ -130,12 +130,14 @@ static enum cell_pass pass_of(const struct options *o, unsigned block) {
 }
 
 /* 0: a clock ends the cell. */
-static uint64_t ops_of(const struct options *o, const struct workload *row, enum cell_pass pass) {
+static uint64_t ops_of(const struct options *o, const struct workload_choice *w, unsigned n_threads,
+                       enum cell_pass pass) {
+    const struct workload *row = w->row;
     if (o->ops_total != 0)
         return o->ops_total;
     if (pass == PASS_INSTRUCTIONS)
         return row->audit_ops > COUNTED_OPS_DIVISOR ? row->audit_ops / COUNTED_OPS_DIVISOR : row->audit_ops;
-    return pass == PASS_AUDIT ? row->audit_ops : 0;
+    return pass == PASS_AUDIT ? workload_audit_ops(row, w->params, n_threads) : 0;
 }
 
 /* Each identity once, then shuffled. */
@@ -147,7 +149,7 @@ static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells
             for (size_t s = 0; s < plan->n_slots; s++, n++) {
                 const struct workload *row = o->workloads[w].row;
                 enum cell_pass pass = pass_of(o, block);
-                uint64_t ops_total = ops_of(o, row, pass);
+                uint64_t ops_total = ops_of(o, &o->workloads[w], plan->slots[s].n_threads, pass);
                 struct plan_cell *cell = &cells[n];
                 *cell = (struct plan_cell){
                     .allocator = &o->allocators.items[a],

@@ -4,6 +4,11 @@
 #include "workloads/futex.h"
 #include "workloads/workload.h"
 
+uint64_t workload_audit_ops(const struct workload *w, const int64_t *params, unsigned n_threads) {
+    uint64_t least = w->audit_slot_ops ? w->audit_slot_ops(params) * n_threads : 0;
+    return least > w->audit_ops ? least : w->audit_ops;
+}
+
 uint64_t cell_ops_total(const struct cell *c) {
     uint64_t total = 0;
     for (unsigned i = 0; i < c->n_threads; i++)

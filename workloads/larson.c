@@ -9,10 +9,11 @@
  *          bytes; and the making of successors.
  * Op       One step (free + malloc).
  * Remote   Each entry remembers the thread that malloc gave its block to, main and each generation being
- *          threads of their own, so the count is exact. A generation replaces chunks x (1 - e^-rounds)
- * foreign blocks in chunks x rounds steps: the share is 1/rounds, 2 % with the paper's 50 rounds. Where a run
- * is too short for generations, only main's blocks are foreign and the share says nothing. Allocs   5 x
- * threads x chunks in setup, one per op.
+ *          threads of their own, so the count is exact. A generation replaces chunks x (1 - e^-rounds) foreign
+ *          blocks in chunks x rounds steps: the share is 1/rounds, 2 % with the paper's 50 rounds. Where a run is
+ *          too short for generations only main's blocks are foreign, and no share is reported.
+ * Allocs   5 x threads x chunks in setup, one per op.
+ * Audit    As many steps as three generations of each slot take, if those are more than the usual number.
  *
  * Defaults: the sizes of mimalloc-bench and the thousand chunks that most suites use, but 10 rounds, a tenth of
  * remote frees. With 10,000 steps a generation each of 64 threads on 2 processors reached at least 4 generations
@@ -94,8 +95,12 @@ static int larson_populate(struct cell *c) {
     return 0;
 }
 
-static uint64_t larson_steps_per_generation(const struct cell *c) {
-    return (uint64_t)c->params[CHUNKS] * (uint64_t)c->params[ROUNDS];
+static uint64_t larson_steps_per_generation(const int64_t *p) {
+    return (uint64_t)p[CHUNKS] * (uint64_t)p[ROUNDS];
+}
+
+static uint64_t larson_audit_slot_ops(const int64_t *p) {
+    return WORKLOAD_MIN_GENERATIONS * larson_steps_per_generation(p);
 }
 
 static int larson_setup(struct cell *c) {
@@ -109,7 +114,7 @@ static int larson_setup(struct cell *c) {
             cell_scratch(c, (size_t)c->params[CHUNKS] * sizeof *slot->entries, WORKER_ALIGN_BYTES);
         if (!slot->entries)
             return -ENOMEM;
-        slot->steps_left = larson_steps_per_generation(c);
+        slot->steps_left = larson_steps_per_generation(c->params);
         slot->owner = 1 + i;
         c->workers[i].state = slot;
     }
@@ -146,7 +151,7 @@ static enum run_result larson_run(struct worker *w) {
         slot->steps_left -= n_steps;
         if (slot->steps_left == 0) {
             /* The next thread to serve this slot is another owner; each slot counts in steps of n_threads. */
-            slot->steps_left = larson_steps_per_generation(w->cell);
+            slot->steps_left = larson_steps_per_generation(w->cell->params);
             slot->owner += w->cell->n_threads;
             worker_continue(w, done);
             return RUN_SUCCEED;
@@ -189,10 +194,11 @@ const struct workload workload_larson = {
     .op = "free and malloc of one entry",
     .groups = "core",
     .params = params,
-    .flags = WORKLOAD_SUCCESSORS,
+    .flags = WORKLOAD_SUCCESSORS | WORKLOAD_BEQUEATHS,
     .min_threads = 1,
     .warmup_ops = 5000,
     .audit_ops = 500000,
+    .audit_slot_ops = larson_audit_slot_ops,
     .setup = larson_setup,
     .run = larson_run,
     .verify = larson_verify,

@@ -49,14 +49,22 @@ struct preset {
 };
 
 enum workload_flags {
-    WORKLOAD_ONE_WAY =
-        1 << 0, /* with two or more threads memory flows from some threads to others for ever */
-    WORKLOAD_SUCCESSORS = 1 << 1, /* run may return RUN_SUCCEED */
-    WORKLOAD_REFERENCE = 1 << 2,  /* a control: shows a bound, not a comparison; not in a default sweep */
-    WORKLOAD_NO_LIVE_SET =
-        1 << 3, /* never reads a block back: a floor allocator, which has one for all, can serve it */
-    WORKLOAD_COURSE = 1 << 4, /* heeds is_course: stages with a beginning and an end */
+    /* With two or more threads memory flows from some threads to others for ever. */
+    WORKLOAD_ONE_WAY = 1 << 0,
+    /* run may return RUN_SUCCEED. */
+    WORKLOAD_SUCCESSORS = 1 << 1,
+    /* A control: shows a bound, not a comparison; not in a default sweep. */
+    WORKLOAD_REFERENCE = 1 << 2,
+    /* Never reads a block back: a floor allocator, which has one for all, can serve it. */
+    WORKLOAD_NO_LIVE_SET = 1 << 3,
+    /* Heeds is_course: stages with a beginning and an end. */
+    WORKLOAD_COURSE = 1 << 4,
+    /* What is freed remotely was left by predecessors: before WORKLOAD_MIN_GENERATIONS its share says nothing. */
+    WORKLOAD_BEQUEATHS = 1 << 5,
 };
+
+/* Fewest successors of each slot from which on threads can be said to succeed one another. */
+#define WORKLOAD_MIN_GENERATIONS 3
 
 enum run_result {
     RUN_DONE,    /* the worker's share is done or the stop flag is up */
@@ -116,6 +124,8 @@ struct workload {
     unsigned needs;      /* enum workload_needs: optional entries used; missing = skip */
     uint64_t warmup_ops; /* per thread, always the same amount of work */
     uint64_t audit_ops;  /* total over threads in the fixed-operations passes, unless --ops is given */
+    /* Operations that a slot needs at least in these passes; NULL: any share of audit_ops will do. */
+    uint64_t (*audit_slot_ops)(const int64_t *params);
 
     /* Each of these but run may be NULL. int: 0 or -errno after cell_fail. */
     int (*setup)(struct cell *c);
@@ -151,6 +161,9 @@ static inline bool worker_continue(struct worker *w, uint64_t done) {
 
 /* Budgets of all slots in this phase, for workloads that share them out otherwise; UINT64_MAX = a clock. */
 uint64_t cell_ops_budget(const struct cell *c);
+
+/* What the fixed-operations passes do with these parameters, all threads together. */
+uint64_t workload_audit_ops(const struct workload *w, const int64_t *params, unsigned n_threads);
 
 /* Operations of all phases and slots so far. */
 uint64_t cell_ops_total(const struct cell *c);

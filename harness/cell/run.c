@@ -205,7 +205,8 @@ static void report_slots(const struct run *r, struct cell_result *out) {
     out->wall_ns = last_finish - first_start;
     out->start_skew_ns = last_start - first_start;
     out->n_generations_min = r->workload->flags & WORKLOAD_SUCCESSORS ? n_generations : UINT64_MAX;
-    out->remote_free_fraction = n_frees ? (double)n_remote / (double)n_frees : NAN;
+    bool is_told = !(r->workload->flags & WORKLOAD_BEQUEATHS) || n_generations >= WORKLOAD_MIN_GENERATIONS;
+    out->remote_free_fraction = n_frees && is_told ? (double)n_remote / (double)n_frees : NAN;
 }
 
 void run_report(const struct run *r, struct cell_result *out) {

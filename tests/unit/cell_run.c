@@ -357,6 +357,17 @@ static void successors_are_counted_and_none_is_lost(void **state) {
     assert_true(answer.result.remote_free_fraction > 0);
 }
 
+/* Before there are heirs the remote frees are those of main's blocks. */
+static void remote_share_waits_for_successors(void **state) {
+    (void)state;
+    struct order o = make_sound_order("larson", PASS_AUDIT, 8);
+    o.spec.ops_total = 8 * 400; /* warm-up is half a generation: two successors */
+    run_cell(o);
+    assert_result_ok();
+    assert_int_equal(answer.result.n_generations_min, 2);
+    assert_true(isnan(answer.result.remote_free_fraction));
+}
+
 /* 64 threads whose generations end every few microseconds, stopped by the clock in their midst. */
 static void stop_reaches_generations_being_born(void **state) {
     (void)state;
@@ -628,6 +639,7 @@ int main(void) {
         cmocka_unit_test(audit_counts_agree),
         cmocka_unit_test(threads_are_the_cells_own),
         cmocka_unit_test(successors_are_counted_and_none_is_lost),
+        cmocka_unit_test(remote_share_waits_for_successors),
         cmocka_unit_test(stop_reaches_generations_being_born),
         cmocka_unit_test(same_seed_is_the_same_run),
         cmocka_unit_test(unfit_pairs_are_skipped_with_a_reason),

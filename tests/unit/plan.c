@@ -108,6 +108,19 @@ static void blocks_are_shuffled_apart(void **state) {
     plan_drop(&x);
 }
 
+/* With the 500,000 operations of its row a slot of 64 would not live to see a successor. */
+static void audit_grows_with_the_threads_that_succeed(void **state) {
+    struct planned x;
+    (void)state;
+    plan_line(&x, "--threads 1,64 --allocators glibc --workloads larson --reps 1");
+    for (size_t i = 0; i < x.plan.n_cells; i++) {
+        const struct plan_cell *cell = &x.plan.cells[i];
+        if (cell->pass == PASS_AUDIT)
+            assert_int_equal(cell->ops_total, cell->slots->n_threads == 64 ? 64 * 3 * 10000 : 500000);
+    }
+    plan_drop(&x);
+}
+
 /* An audit vouches for the repetitions of its identity: same allocator, workload, threads. */
 static void audits_belong_to_their_cells(void **state) {
     (void)state;
@@ -214,6 +227,7 @@ int main(void) {
         cmocka_unit_test(same_command_same_plan),
         cmocka_unit_test(blocks_are_complete),
         cmocka_unit_test(blocks_are_shuffled_apart),
+        cmocka_unit_test(audit_grows_with_the_threads_that_succeed),
         cmocka_unit_test(audits_belong_to_their_cells),
         cmocka_unit_test(seeds_are_the_same_for_every_allocator),
         cmocka_unit_test(ids_follow_the_identity),

@@ -135,6 +135,22 @@ static void counts_hold_with_default_parameters(void **state) {
     }
 }
 
+/* The memory of a heap whose threads never died would be reported as larson's. */
+static void audit_is_long_enough_for_successors(void **state) {
+    static const unsigned counts[] = {1, 8, 64};
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct fake_spec spec;
+        struct fake_result r;
+        fake_spec_init(&spec, "larson", counts[i]);
+        spec.warmup_ops = spec.workload->warmup_ops;
+        spec.ops_total = workload_audit_ops(spec.workload, spec.params, counts[i]);
+        fake_run(&spec, &r);
+        assert_honest(&spec, &r);
+        assert_in_range(r.n_generations_min, WORKLOAD_MIN_GENERATIONS, UINT32_MAX);
+    }
+}
+
 static void counts_hold_for_every_preset(void **state) {
     (void)state;
     for (const struct workload *const *w = workload_table; *w; w++) {
@@ -236,6 +252,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_hold_for_fixed_operations),
         cmocka_unit_test(counts_hold_with_default_parameters),
+        cmocka_unit_test(audit_is_long_enough_for_successors),
         cmocka_unit_test(counts_hold_for_every_preset),
         cmocka_unit_test(counts_hold_when_the_clock_stops_a_run),
         cmocka_unit_test(many_threads_come_to_an_end),

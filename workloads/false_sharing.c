@@ -17,10 +17,12 @@
  * Verify   Before an object is freed its bytes must equal the number of passes.
  * Allocs   A slot's object lives on from warm-up to measured phase, so a slot that did n passes allocated
  *          ceil(n / writes) objects; passive: and one per slot in setup; both: and those of the probe.
- * Probe    Without timing, the same for every run: objects of probe_bytes are allocated turn by turn, slot after
- *          slot; what share of the 64-byte lines that hold any of them hold those of more than one thread? For
- *          passive, main allocated as many adjacent ones in setup and handed them out in turn; each slot
- *          frees its own first.
+ * Probe    Without timing, before anything else is asked of the heap by the threads, the same for every run: objects
+ *          of probe_bytes are allocated turn by turn, slot after slot; what share of the 64-byte lines that hold any
+ *          of them hold those of more than one thread? For passive, main allocated as many adjacent ones in setup
+ *          and handed them out in turn; each slot frees its own first. The turns fix in which order an allocator
+ *          first sees the threads, from which many choose the part of the heap that a thread gets. The objects
+ *          live until the end: freed, they would be what the timed loop is given.
  */
 #include <string.h>
 
@@ -153,10 +155,62 @@ static int passive_setup(struct cell *c) {
     return err;
 }
 
-static int passive_thread_setup(struct worker *w) {
+/* ---- probe ------------------------------------------------------------------------------------------ */
+
+static void line_note(struct sharing *s, uintptr_t line_idx, unsigned owner, uint64_t *n_lines,
+                      uint64_t *n_shared) {
+    size_t at = (line_idx * UINT64_C(0x9e3779b97f4a7c15)) >> 20 & (s->n_lines - 1);
+    while (s->lines[at].idx != 0 && s->lines[at].idx != line_idx + 1)
+        at = (at + 1) & (s->n_lines - 1);
+    struct line *line = &s->lines[at];
+    if (line->idx == 0) {
+        *line = (struct line){.idx = line_idx + 1, .owner = owner};
+        ++*n_lines;
+    } else if (line->owner != owner && !line->is_shared) {
+        line->is_shared = true;
+        ++*n_shared;
+    }
+}
+
+/* All probe objects are live. Once per run: the table is not cleared. */
+static void shared_lines_measure(struct cell *c) {
+    struct sharing *s = c->state;
+    uint64_t n_lines = 0, n_shared = 0;
+    for (unsigned i = 0; i < c->n_threads; i++) {
+        const struct sharing_slot *slot = c->workers[i].state;
+        for (int64_t k = 0; k < c->params[PROBE_OBJECTS]; k++) {
+            uintptr_t first = (uintptr_t)slot->probed[k];
+            uintptr_t last = first + (uintptr_t)c->params[PROBE_BYTES] - 1;
+            for (uintptr_t line = first / LINE_BYTES; line <= last / LINE_BYTES; line++)
+                line_note(s, line, i, &n_lines, &n_shared);
+        }
+    }
+    c->shared_line_fraction = (double)n_shared / (double)n_lines;
+}
+
+static int probe_alloc(struct worker *w, unsigned round) {
     struct sharing_slot *slot = w->state;
-    sharing_free(w->cell, &slot->handed);
+    return sharing_alloc(w->cell, (size_t)w->cell->params[PROBE_BYTES], &slot->probed[round]);
+}
+
+static int probe_free(struct worker *w, unsigned round) {
+    struct sharing_slot *slot = w->state;
+    sharing_free(w->cell, &slot->probed[round]);
     return 0;
+}
+
+/* All take part in each lockstep, whatever failed: the others wait for them. */
+static int sharing_thread_setup(struct worker *w) {
+    const struct sharing *s = w->cell->state;
+    struct sharing_slot *slot = w->state;
+    unsigned n_rounds = (unsigned)w->cell->params[PROBE_OBJECTS];
+    if (s->is_passive)
+        cell_lockstep(w, n_rounds, probe_free);
+    int err = cell_lockstep(w, n_rounds, probe_alloc);
+    if (w->idx == 0 && atomic_load(&w->cell->failed_errno) == 0)
+        shared_lines_measure(w->cell);
+    sharing_free(w->cell, &slot->handed);
+    return err;
 }
 
 /* ---- run -------------------------------------------------------------------------------------------- */
@@ -238,61 +292,6 @@ static enum run_result serial_run(struct worker *w) {
     return RUN_DONE;
 }
 
-/* ---- probe ------------------------------------------------------------------------------------------ */
-
-static void line_note(struct sharing *s, uintptr_t line_idx, unsigned owner, uint64_t *n_lines,
-                      uint64_t *n_shared) {
-    size_t at = (line_idx * UINT64_C(0x9e3779b97f4a7c15)) >> 20 & (s->n_lines - 1);
-    while (s->lines[at].idx != 0 && s->lines[at].idx != line_idx + 1)
-        at = (at + 1) & (s->n_lines - 1);
-    struct line *line = &s->lines[at];
-    if (line->idx == 0) {
-        *line = (struct line){.idx = line_idx + 1, .owner = owner};
-        ++*n_lines;
-    } else if (line->owner != owner && !line->is_shared) {
-        line->is_shared = true;
-        ++*n_shared;
-    }
-}
-
-/* All probe objects are live. Once per run: the table is not cleared. */
-static void shared_lines_measure(struct cell *c) {
-    struct sharing *s = c->state;
-    uint64_t n_lines = 0, n_shared = 0;
-    for (unsigned i = 0; i < c->n_threads; i++) {
-        const struct sharing_slot *slot = c->workers[i].state;
-        for (int64_t k = 0; k < c->params[PROBE_OBJECTS]; k++) {
-            uintptr_t first = (uintptr_t)slot->probed[k];
-            uintptr_t last = first + (uintptr_t)c->params[PROBE_BYTES] - 1;
-            for (uintptr_t line = first / LINE_BYTES; line <= last / LINE_BYTES; line++)
-                line_note(s, line, i, &n_lines, &n_shared);
-        }
-    }
-    c->shared_line_fraction = (double)n_shared / (double)n_lines;
-}
-
-static int probe_alloc(struct worker *w, unsigned round) {
-    struct sharing_slot *slot = w->state;
-    return sharing_alloc(w->cell, (size_t)w->cell->params[PROBE_BYTES], &slot->probed[round]);
-}
-
-static int probe_free(struct worker *w, unsigned round) {
-    struct sharing_slot *slot = w->state;
-    sharing_free(w->cell, &slot->probed[round]);
-    return 0;
-}
-
-static int sharing_thread_probe(struct worker *w) {
-    const struct sharing *s = w->cell->state;
-    unsigned n_rounds = (unsigned)w->cell->params[PROBE_OBJECTS];
-    int err = s->is_passive ? cell_lockstep(w, n_rounds, probe_free) : 0;
-    if (err == 0)
-        err = cell_lockstep(w, n_rounds, probe_alloc);
-    if (err == 0 && w->idx == 0 && atomic_load(&w->cell->failed_errno) == 0)
-        shared_lines_measure(w->cell);
-    return err;
-}
-
 /* ---- end -------------------------------------------------------------------------------------------- */
 
 static void sharing_thread_teardown(struct worker *w) {
@@ -331,7 +330,7 @@ static uint64_t passive_expected_allocs(const struct cell *c) {
 }
 
 #define SHARING_COMMON                                                                                       \
-    .version = 1, .origin = "Berger et al. 2000", .op = "read-and-write pass over an object",                \
+    .version = 2, .origin = "Berger et al. 2000", .op = "read-and-write pass over an object",                \
     .min_threads = 1, .warmup_ops = 20000, .audit_ops = 2000000, .thread_teardown = sharing_thread_teardown
 
 const struct workload workload_false_sharing_active = {
@@ -341,8 +340,8 @@ const struct workload workload_false_sharing_active = {
     .groups = "core,false-sharing",
     .params = params,
     .setup = active_setup,
+    .thread_setup = sharing_thread_setup,
     .run = sharing_run,
-    .thread_probe = sharing_thread_probe,
     .expected_allocs = active_expected_allocs,
 };
 
@@ -353,9 +352,8 @@ const struct workload workload_false_sharing_passive = {
     .groups = "core,false-sharing",
     .params = params,
     .setup = passive_setup,
-    .thread_setup = passive_thread_setup,
+    .thread_setup = sharing_thread_setup,
     .run = sharing_run,
-    .thread_probe = sharing_thread_probe,
     .teardown = passive_teardown,
     .expected_allocs = passive_expected_allocs,
 };

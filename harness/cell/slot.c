@@ -82,9 +82,10 @@ static bool serve(struct slot *s) {
     return !make_successor(s);
 }
 
-/* A call of the workload that may be missing, and that is not made once something has failed. */
+/* A call of the workload that may be missing. It is made although another thread's has failed: the slots may go in
+ * lockstep there, and wait for those that do not come. */
 static void call(struct slot *s, int (*fn)(struct worker *w), const char *why) {
-    if (!fn || atomic_load(&s->run->cell.failed_errno))
+    if (!fn)
         return;
     int err = fn(s->worker);
     if (err)

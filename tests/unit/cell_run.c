@@ -357,6 +357,34 @@ static void successors_are_counted_and_none_is_lost(void **state) {
     assert_true(answer.result.remote_free_fraction > 0);
 }
 
+/* Which part of the heap a thread gets often depends on who comes first: over real libraries, in the pass whose threads
+ * race, the share is the same each time. */
+static void shared_lines_repeat_over_real_libraries(void **state) {
+    static const char *const names[] = {"glibc", "jemalloc", "arena", "mimalloc", "tcmalloc"};
+    static const char *const workloads[] = {"false-sharing-active", "false-sharing-passive"};
+    static const int64_t params[] = {8, 100, 16, 64}; /* object_bytes, writes, probe_bytes, probe_objects */
+    (void)state;
+    if (IS_SANITIZED)
+        skip();
+    for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+        struct order o = make_order(names[i / 2], workloads[i % 2], PASS_TIMED, 32);
+        double first = NAN;
+        memcpy(o.spec.params, params, sizeof params);
+        o.spec.ops_total = 320000;
+        for (int k = 0; k < 5; k++) {
+            run_cell(o);
+            if (answer.proof.status == STATUS_SKIP)
+                break; /* not installed */
+            assert_result_ok();
+            first = k == 0 ? answer.result.shared_line_fraction : first;
+            assert_true(first >= 0 && first <= 1);
+            if (answer.result.shared_line_fraction != first)
+                fail_msg("%s, %s: %g, then %g", names[i / 2], workloads[i % 2], first,
+                         answer.result.shared_line_fraction);
+        }
+    }
+}
+
 /* Before there are heirs the remote frees are those of main's blocks. */
 static void remote_share_waits_for_successors(void **state) {
     (void)state;
@@ -639,6 +667,7 @@ int main(void) {
         cmocka_unit_test(audit_counts_agree),
         cmocka_unit_test(threads_are_the_cells_own),
         cmocka_unit_test(successors_are_counted_and_none_is_lost),
+        cmocka_unit_test(shared_lines_repeat_over_real_libraries),
         cmocka_unit_test(remote_share_waits_for_successors),
         cmocka_unit_test(stop_reaches_generations_being_born),
         cmocka_unit_test(same_seed_is_the_same_run),

@@ -239,7 +239,7 @@ static void *slot_main(void *arg) {
         gate(fake);
         slot->phase++;
     }
-    if (wl->thread_probe && atomic_load(&c->failed_errno) == 0)
+    if (wl->thread_probe)
         wl->thread_probe(w);
     gate(fake);
     if (wl->thread_teardown)

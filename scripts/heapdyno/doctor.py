@@ -216,9 +216,9 @@ def check_tunables(environment):
 
 
 CHECKS = (
-    check_governor, check_boost, check_smt, check_thp, check_aslr, check_overcommit, check_map_count, check_swap,
-    check_numa_balancing, check_clock, check_isolated, check_cgroup_cpu, check_cgroup_memory, check_load,
-    check_steal)
+    check_governor, check_boost, check_smt, check_thp, check_aslr, check_overcommit, check_map_count,
+    check_swap, check_numa_balancing, check_clock, check_isolated, check_cgroup_cpu, check_cgroup_memory,
+    check_load, check_steal)
 
 
 def examine(machine, environment=os.environ):

@@ -348,12 +348,14 @@ int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
     const struct argp argp = {
         .options = rows,
         .parser = parse_one,
-        .doc = "Measure memory allocators: throughput and memory by number of threads, one fresh process for "
-               "each cell, results as CSV.\vExit status: 0 all cells measured or skipped with a reason, 2 "
-               "usage, "
-               "4 a cell failed or a file could not be written, 130 interrupted.\n\nExample: run-bench "
-               "--threads 1..64 --allocators "
-               "arena,jemalloc\n\nrun-bench gate --help: is a candidate slower than a baseline?",
+        .doc =
+            "Measure memory allocators: throughput and memory by number of threads, one fresh process for "
+            "each cell, results as CSV.\v"
+            "Exit status: 0 all cells measured or skipped with a reason; 2 usage; 4 a cell failed, a library "
+            "given by path could not be used, nothing was measured, or a file could not be written; "
+            "130 interrupted.\n\n"
+            "Example: run-bench --threads 1..64 --allocators arena,jemalloc\n\n"
+            "run-bench gate --help: is a candidate slower than a baseline?",
     };
     struct parsing parsing = {.options = o, .problem = p};
     argp_err_exit_status = 2;

@@ -49,6 +49,14 @@ int probes_check_named(const struct probes *probes, struct problem *p) {
     return 0;
 }
 
+const struct probe *probes_find_unusable(const struct probes *probes) {
+    for (size_t i = 0; i < probes->n; i++) {
+        if (probes->items[i].cell.allocator->path[0] != '\0' && probes->items[i].record.status == STATUS_SKIP)
+            return &probes->items[i];
+    }
+    return NULL;
+}
+
 static bool has_defaults(const struct workload_choice *w) {
     for (size_t i = 0; w->row->params[i].name != NULL; i++) {
         if (w->params[i] != w->row->params[i].def)

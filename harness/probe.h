@@ -25,6 +25,10 @@ void probes_free(struct probes *probes);
  * package that brings it. */
 int probes_check_named(const struct probes *probes, struct problem *p);
 
+/* A library given by its path that cannot be opened: its rows are skips, but the run has not done what it was asked
+ * for. NULL when there is none. */
+const struct probe *probes_find_unusable(const struct probes *probes);
+
 /*
  * Parameters may be at odds with each other, which only the workload's own setup can tell: each workload whose
  * parameters are not the defaults is set up once, with libc's allocator and the fewest threads. 0,

@@ -183,7 +183,14 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
     }
     int summary_code = summarize(s);
     name_files(s);
-    return s->past.n_failed > 0 || summary_code != 0 ? EXIT_FAILED_CELL : EXIT_OK;
+    const struct probe *unusable = probes_find_unusable(&s->probes);
+    if (unusable != NULL)
+        fprintf(stderr, "run-bench: %s was asked for and is in no number: %s\n",
+                unusable->cell.allocator->name, unusable->record.why);
+    else if (s->past.n_ok == 0)
+        fputs("run-bench: nothing was measured: every cell was skipped or failed\n", stderr);
+    bool is_done = s->past.n_failed == 0 && s->past.n_ok > 0 && unusable == NULL;
+    return is_done && summary_code == 0 ? EXIT_OK : EXIT_FAILED_CELL;
 }
 
 static void sweep_close(struct sweep *s) {

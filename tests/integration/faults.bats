@@ -59,12 +59,21 @@ late_fault() {
 @test "lost writes" { with_fault unproven "changed" "corrupt[FAULT_AFTER=0]"; }
 @test "libc behind another name" { with_fault unproven "libc" "forward[FAULT_AFTER=0]"; }
 
-@test "a library without free is skipped, and that is no failure" {
+@test "a library without free is skipped, and the run has not done what it was asked for" {
   run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --out "$OUT" \
-    --allocators "no_free=$BUILD/fixtures/no_free.so"
-  [ "$status" -eq 0 ]
-  [ "$(column status | sort -u)" = skip ]
+    --allocators "no_free=$BUILD/fixtures/no_free.so,glibc"
+  echo "$output"
+  [ "$status" -eq 4 ]
+  [[ $output == *"no_free was asked for and is in no number"* ]]
+  [ "$(rows allocator status | sort -u)" = "$(printf 'glibc ok\nno_free skip')" ]
   no_numbers
+}
+
+@test "a run that measured nothing has failed" {
+  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads larson --out "$OUT" --allocators floor
+  echo "$output"
+  [ "$status" -eq 4 ]
+  [[ $output == *"nothing was measured"* ]]
 }
 
 @test "what is not what it says is unproven" {
@@ -79,7 +88,7 @@ late_fault() {
   echo text >"$BATS_TEST_TMPDIR/text.so"
   run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --out "$OUT" \
     --allocators "glibc,text=$BATS_TEST_TMPDIR/text.so"
-  [ "$status" -eq 0 ]
+  [ "$status" -eq 4 ]
   rows allocator status | grep -qx 'text skip'
   no_numbers
   rows allocator status | grep -qx 'glibc ok'

@@ -222,13 +222,18 @@ static void arena_tick_held(struct arena *arena, uint64_t now_ns) {
     }
 }
 
-void arena_tick(struct arena *arena) {
+bool arena_tick(struct arena *arena) {
+    bool is_busy = true;
     uint64_t now_ns = os_now_ns();
-    if (now_ns < arena->next_tick_ns || !lock_try(&arena->purge_lock))
-        return;
-    if (lock_try(&arena->pages_lock))
+    if (now_ns < atomic_load_explicit(&arena->next_tick_ns, memory_order_relaxed) ||
+        !lock_try(&arena->purge_lock))
+        return true;
+    if (lock_try(&arena->pages_lock)) {
+        is_busy = arena_unused_pages(arena) != 0;
         arena_tick_held(arena, now_ns);
+    }
     lock_release(&arena->purge_lock);
+    return is_busy;
 }
 
 void arena_drain(struct arena *arena) {

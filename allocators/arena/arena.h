@@ -42,7 +42,7 @@ struct arena {
     size_t n_dirty_low; /* least n_dirty_pages plus cached huge pages since the last epoch */
     size_t n_muzzy_low;
     size_t n_purge_passes, n_purge_calls, n_purged_pages;
-    uint64_t next_tick_ns;
+    _Atomic uint64_t next_tick_ns;        /* changed under pages_lock */
     struct heap buckets[ARENA_N_BUCKETS]; /* chunks by the longest range of free pages they may have */
     struct decay dirty_decay, muzzy_decay;
 
@@ -109,8 +109,9 @@ void *arena_huge_take(struct arena *arena, size_t bytes);
 /** Changes the size of a live huge block: in place, or by moving its pages. Its address then, or NULL. */
 void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move);
 
-/** Advances decay if an epoch has passed; purges what is over the limit. Cheap if nothing is due. */
-void arena_tick(struct arena *arena);
+/** Advances decay if an epoch has passed; purges what is over the limit. Cheap if nothing is due. False if it found
+ *  nothing unused. */
+bool arena_tick(struct arena *arena);
 
 /** Takes in what other threads sent back, as far as no lock has to be waited for. For owners that sleep. */
 void arena_drain(struct arena *arena);

@@ -23,8 +23,7 @@ static bool background_round(void) {
         if (arena == NULL)
             continue;
         arena_drain(arena);
-        arena_tick(arena);
-        is_busy = is_busy || arena_unused_pages(arena) != 0;
+        is_busy = arena_tick(arena) || is_busy;
     }
     return is_busy;
 }

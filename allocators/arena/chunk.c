@@ -16,7 +16,7 @@ _Atomic(struct chunk_leaf *) chunk_registry[CHUNK_N_LEAVES];
 #define STORE_MAX 16
 static struct {
     struct lock lock;
-    unsigned n;
+    _Atomic unsigned n; /* changed under the lock */
     uintptr_t bases[STORE_MAX];
 } store;
 

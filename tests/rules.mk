@@ -1,7 +1,7 @@
 # Every tests/unit/X.c becomes $(B)/tests/X; the first word of its name says what it is linked with:
 #   arena_*      the prefixed static arena        allocator_*  the allocators' loading and proving
 #   workload_*   the workloads and a fake cell (workload_*_clang: compiled by clang -O3)
-#   cell_*       nothing: drives the built cell binary
+#   cell_*       nothing: drives the built cell binary, or includes the file that it tests
 #   anything else: the driver's modules
 UNIT_HELPERS := tests/unit/fake_cell.c $(if $(filter-out release,$(VARIANT)),%_clang.c)
 UNIT_SRCS := $(filter-out $(UNIT_HELPERS),$(wildcard tests/unit/*.c))

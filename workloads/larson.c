@@ -16,9 +16,9 @@
  * Audit    As many steps as three generations of each slot take, if those are more than the usual number.
  *
  * Defaults: the sizes of mimalloc-bench and the thousand chunks that most suites use, but 10 rounds, a tenth of
- * remote frees. With 10,000 steps a generation each of 64 threads on 2 processors reached at least 4 generations
- * in a second, over six allocators and null; with the paper's 50 rounds it was 2 over glibc, and the 5000 x 100 of
- * mimalloc-bench need a processor for each thread. What other suites call larson has remote shares from 2 % down
+ * remote frees. With 10,000 steps a generation each of 64 threads on 2 processors has a few successors in a
+ * second, if not over every allocator the three from which on their number is told; with the paper's 50 rounds they
+ * are fewer, and the 5000 x 100 of mimalloc-bench need a processor for each thread. What other suites call larson has remote shares from 2 % down
  * to 0.002 %.
  */
 #include "workloads/kernel.h"

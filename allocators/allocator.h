@@ -55,9 +55,9 @@ struct allocator_proof {
     char build_id[64];             /* hex of the loaded image's GNU build-id note; empty = it has none */
     char version[64];              /* as the library says; empty = it does not say */
     char canary[64];               /* evidence of the counted canary, see allocator_prove */
-    char
-        foreign[ALLOCATOR_WHY_MAX]; /* entries that answered with another library's symbol, comma separated */
-    char why[ALLOCATOR_WHY_MAX];    /* reason when it could not be opened or proved */
+    /* Entries that answered with another library's symbol, comma separated. */
+    char foreign[ALLOCATOR_WHY_MAX];
+    char why[ALLOCATOR_WHY_MAX]; /* reason when it could not be opened or proved */
 };
 
 struct subject;
@@ -66,8 +66,8 @@ struct allocator {
     const char *name;
     const char *summary; /* one line for --list */
     const char *package; /* Debian package that brings it; NULL: built here or part of libc */
-    const char *const
-        *candidates;             /* file names or glob patterns tried in order, NULL-terminated; NULL: libc */
+    /* File names or glob patterns tried in order, NULL-terminated; NULL: libc. */
+    const char *const *candidates;
     const char *const *identity; /* symbols that must lie in the library or one it needs; NULL-terminated */
     unsigned flags;              /* enum allocator_flags */
     int (*version)(const struct subject *s, char *out, size_t out_bytes); /* 0 or -errno; may be NULL */

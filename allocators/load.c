@@ -1,5 +1,5 @@
-/* Opening an allocator: find its library, load it or find it loaded, take its entries, refuse foreign ones.
- */
+/* Opening an allocator: find its library, load it or find it loaded, take its entries, refuse foreign
+ * ones. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <glob.h>

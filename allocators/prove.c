@@ -1,5 +1,5 @@
-/* The proof that an opened allocator is what it is called and that it does the work: identity, then canary.
- */
+/* The proof that an opened allocator is what it is called and that it does the work: identity, then
+ * canary. */
 #include <errno.h>
 #include <link.h>
 #include <string.h>
@@ -74,8 +74,8 @@ static void append_sighting(struct subject *s, const char *witness, int64_t seen
     text_append_number(s->proof.canary, sizeof s->proof.canary, seen);
 }
 
-/* Judges what the witnesses saw while CANARY_BLOCKS blocks were live; `before` and `during` hold libc first.
- */
+/* Judges what the witnesses saw while CANARY_BLOCKS blocks were live; `before` and `during` hold libc
+ * first. */
 static int judge_witnesses(struct subject *s, const int64_t before[2], const int64_t during[2]) {
     const int64_t canary_bytes = (int64_t)CANARY_BLOCKS * CANARY_BYTES;
     int64_t libc = during[0] - before[0], own = during[1] - before[1];

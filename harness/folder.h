@@ -32,8 +32,8 @@ void folder_unlock(struct folder *f);
 /* Joins; -ENAMETOOLONG with the reason. */
 int folder_path(const struct folder *f, const char *name, char out[PATH_MAX], struct problem *p);
 
-/* Writes a file whole: under another name first, then renamed. 0 or -errno with the reason, the file named.
- */
+/* Writes a file whole: under another name first, then renamed. 0 or -errno with the reason, the file
+ * named. */
 int folder_write(const struct folder *f, const char *name, const char *text, size_t n, struct problem *p);
 
 #endif

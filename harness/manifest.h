@@ -24,8 +24,8 @@ json_t *manifest_new(struct bench *b, const struct run_identity *run, const stru
 /* Of the run in the folder. 0 or -errno with the reason. */
 int manifest_load(const struct folder *folder, json_t **out, struct problem *p);
 
-/* Notes that the run goes on. Refuses when the programs or the variables that allocators read are others: -EINVAL.
- */
+/* Notes that the run goes on. Refuses when the programs or the variables that allocators read are others:
+ * -EINVAL. */
 int manifest_note_resume(json_t *manifest, const struct bench *b, struct problem *p);
 
 /* Rows of two builds of a library must not meet in one run. 0, or -EINVAL with the allocator named. */

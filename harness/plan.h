@@ -63,8 +63,8 @@ int slots_place(struct slots *s, const struct topology *t);
 /* Fills cell_id: a digest of all that makes two rows the same measurement. 0 or -ENOMEM. */
 int plan_cell_identify(struct plan_cell *cell, const struct options *o);
 
-/* Of the workload's random numbers: the same for every allocator, so that all of them see the same requests.
- */
+/* Of the workload's random numbers: the same for every allocator, so that all of them see the same
+ * requests. */
 uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition);
 
 const char *pass_name(enum cell_pass pass);

@@ -95,8 +95,8 @@ struct cell_result {
     char why[ALLOCATOR_WHY_MAX];
     uint64_t ops;     /* measured phase, all threads */
     uint64_t wall_ns; /* first start to last finish */
-    uint64_t
-        window_ns; /* last start to first finish: all threads running; not measured if they never all ran */
+    /* Last start to first finish: all threads running; not measured if they never all ran. */
+    uint64_t window_ns;
     uint64_t window_ops;
     uint64_t min_thread_ops, max_thread_ops; /* in the window */
     uint64_t start_skew_ns;

@@ -18,8 +18,8 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
-/* Size of the next batch of a worker that has done `done` operations: at most max_ops, never over the budget.
- */
+/* Size of the next batch of a worker that has done `done` operations: at most max_ops, never over the
+ * budget. */
 static inline uint64_t worker_batch(const struct worker *w, uint64_t done, uint64_t max_ops) {
     return min_u64(max_ops, w->ops_budget - done);
 }

@@ -1,12 +1,14 @@
 /*
  * malloc-test: the fastest thing an allocator can be asked for.
  *
- * Origin   Lever and Boreham, "malloc() Performance in a Multithreaded Linux Environment" (FREENIX 2000),
- * test 1, as used in Evans, "A Scalable Concurrent malloc(3) Implementation for FreeBSD" (BSDCan 2006): 512
- * bytes. The form that keeps all blocks before it frees them is another workload. Threads  All alike; none
- * sees another's block. Timed    malloc, a store to the block's first byte, free; again. The originals write
- * nothing; the store makes the block's line be present, as for any real caller. Op       One malloc/free
- * pair. Allocs   One per op, and none besides.
+ * Origin   Lever and Boreham, "malloc() Performance in a Multithreaded Linux Environment" (FREENIX 2000), test 1,
+ *          as used in Evans, "A Scalable Concurrent malloc(3) Implementation for FreeBSD" (BSDCan 2006): 512
+ *          bytes. The form that keeps all blocks before it frees them is another workload.
+ * Threads  All alike; none sees another's block.
+ * Timed    malloc, a store to the block's first byte, free; again. The originals write nothing; the store makes
+ *          the block's line be present, as for any real caller.
+ * Op       One malloc/free pair.
+ * Allocs   One per op, and none besides.
  */
 #include "workloads/kernel.h"
 
@@ -17,8 +19,8 @@ static const struct param params[] = {
     {0},
 };
 
-/* Some 10 to 50 us of work, so that 64 threads on 2 processors see a stop within a few of their time slices.
- */
+/* Some 10 to 50 us of work, so that 64 threads on 2 processors see a stop within a few of their time
+ * slices. */
 #define BATCH_PAIRS 1024
 
 /* The measured loop. On its own, so that its instructions can be counted: at most 12 a pair besides the

@@ -76,8 +76,8 @@ const struct workload *workload_find(const char *name) {
     return NULL;
 }
 
-/* Names end up in file names, CSV cells and on command lines: lower-case letters, digits and one separator.
- */
+/* Names end up in file names, CSV cells and on command lines: lower-case letters, digits and one
+ * separator. */
 static bool is_name(const char *s, char separator) {
     if (!s || !islower((unsigned char)*s))
         return false;

@@ -135,8 +135,8 @@ struct workload {
     void (*thread_teardown)(struct worker *w);
     int (*verify)(struct cell *c); /* contents, counts: -EBADMSG after cell_fail when something is wrong */
     void (*teardown)(struct cell *c);
-    /* Allocations (alloc, calloc, aligned_alloc) from setup to teardown, from parameters and operations done.
-     */
+    /* Allocations (alloc, calloc, aligned_alloc) from setup to teardown, from parameters and
+     * operations done. */
     uint64_t (*expected_allocs)(const struct cell *c);
     /* Upper bound of the bytes live at any time, all threads together; NULL = not stated. A workload that
      * states it keeps worker->live_bytes. */

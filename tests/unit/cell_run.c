@@ -79,8 +79,8 @@ static struct order make_order(const char *allocator, const char *workload, enum
     s->seed = 42;
     s->warmup_ops = WARMUP_OPS;
     s->expected_node = -1;
-    if (strcmp(workload, "larson") ==
-        0) { /* min_bytes, max_bytes, chunks, rounds: a generation is 200 steps */
+    if (strcmp(workload, "larson") == 0) {
+        /* min_bytes, max_bytes, chunks, rounds: a generation is 200 steps. */
         const int64_t params[] = {8, 500, 100, 2};
         memcpy(s->params, params, sizeof params);
     } else {

@@ -4,10 +4,10 @@ SCHEMAS = ("1",)
 """Values of the `schema` column that these scripts understand."""
 
 IDENTITY = ("allocator", "config", "load", "workload", "workload_version", "params", "threads", "placement",
-            "membind", "pass")
+            "membind", "wrap", "ambient", "pass")
 """What makes two rows repetitions of one cell."""
 
-COMPARISON = ("load", "workload", "workload_version", "params", "placement", "membind")
+COMPARISON = ("load", "workload", "workload_version", "params", "placement", "membind", "wrap", "ambient")
 """What two cells must share before their allocators may be compared at a thread count."""
 
 INTEGERS = (

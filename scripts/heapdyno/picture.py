@@ -89,7 +89,8 @@ def picture(run, summary, comparison, metric):
     first = cells.iloc[0]
     return Picture(
         comparison, metric, metric_style,
-        "  ".join(p for p in (first["params"].replace(";", " "), first["load"], first["placement"]) if p),
+        "  ".join(p for p in (first["params"].replace(";", " "), first["load"], first["placement"],
+                              first["wrap"], first["ambient"]) if p),
         threads, tuple(sorted(lines, key=lambda line: -line.end()[1])), is_log, y_limits,
         _log_ticks(*y_limits) if is_log else (), ideal,
         _shade_from(cells), _limits(run.topology, first["placement"], threads),

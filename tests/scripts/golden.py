@@ -18,7 +18,7 @@ HEADER = """
 """.replace(",", " ").split()
 
 IDENTITY = ("allocator", "config", "load", "workload", "workload_version", "params", "threads", "placement",
-            "membind", "pass")
+            "membind", "wrap", "ambient", "pass")
 
 MIB = 1024 * 1024
 N_PUS = 2

@@ -107,7 +107,8 @@ def format_table(of_table, metric, width):
     labels = list(style.looks(of_table["label"]))
     columns = [_format_column(rows, labels, threads, metric, scale, better)
                for threads in sorted(of_table["threads"].unique())]
-    conditions = " ".join(first[c] for c in ("params", "load", "placement", "membind", "wrap", "ambient") if first[c])
+    conditions = " ".join(first[c] for c in ("params", "load", "placement", "membind", "wrap", "ambient")
+                          if first[c])
     lines = [f"{first['comparison']}: {title}"] + _wrap(conditions, width)
     names = ["threads"] + list(style.short_names(labels).values())
     names_width = max(map(len, names))

@@ -93,7 +93,8 @@ def test_line_torn_in_the_middle_is_refused(tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     lines[2] = lines[2][:60]
     path.write_text("".join(lines))
-    with pytest.raises(RunError, match=rf"samples.csv:3: \d+ fields, but the header has {len(golden.HEADER)}"):
+    wanted = rf"samples.csv:3: \d+ fields, but the header has {len(golden.HEADER)}"
+    with pytest.raises(RunError, match=wanted):
         read_run(tmp_path)
 
 

@@ -38,7 +38,7 @@ static int compare_text(const void *a, const void *b) {
 }
 
 char *environment_describe_ambient(char *const *outside) {
-    const char *found[ENVIRONMENT_MAX];
+    const char *found[ENVIRONMENT_MAX] = {NULL};
     size_t n_found = 0, n = 0;
     for (; *outside != NULL && n_found < ENVIRONMENT_MAX; outside++) {
         if (is_ambient(*outside))

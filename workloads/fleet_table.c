@@ -101,7 +101,7 @@ int fleet_table_load(struct cell *c, struct fleet_table *t) {
     if (path)
         err = read_file(c, path, text, &n_bytes);
     else
-        memcpy(text, fleet_csv, n_bytes);
+        memcpy(text, fleet_csv, n_bytes + 1);
     return err ? err : fleet_table_parse(c, t, text, n_bytes);
 }
 

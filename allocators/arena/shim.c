@@ -232,7 +232,7 @@ static UTIL_COLD void *shim_new_nothrow_slow(size_t align, size_t bytes, const v
     SHIM_EXPORT void *fn params __asm__(label);                                                              \
     SHIM_EXPORT void *fn params {                                                                            \
         void *p = SHIM_CALL(aligned)(align, bytes);                                                          \
-        return UTIL_LIKELY(p != NULL) ? p : slow;                                                            \
+        return UTIL_LIKELY(p != NULL) ? p : (slow);                                                          \
     }
 
 #define SHIM_DELETE(label, fn, params)                                                                       \

@@ -18,6 +18,7 @@
 #include "harness/cell/pages.h"
 #include "harness/cell/probe.h"
 #include "harness/cell/run.h"
+#include "harness/cell/trim.h"
 #include "harness/protocol.h"
 
 #define EXIT_PROTOCOL 2
@@ -170,7 +171,9 @@ static _Noreturn void finish_failed(void) {
 }
 
 static void report_memory(void) {
-    result.end_rss_bytes = probe_memory().rss_bytes;
+    struct probe_memory memory = probe_memory();
+    result.end_rss_bytes = memory.rss_bytes;
+    result.peak_rss_bytes = memory.peak_rss_bytes;
     result.anon_huge_bytes = probe_anon_huge_bytes();
     if (spec.expected_node >= 0)
         result.on_node_fraction = pages_on_node_fraction(spec.expected_node);
@@ -183,12 +186,11 @@ static void raise_to(uint64_t *peak, uint64_t value) {
         *peak = value;
 }
 
-/* The peak is read last, and is at least what was read before it: where the kernel keeps a thread's changes to the
- * resident set back for a while, its own peak may lag. */
+/* What the probes after the run have made resident is not the allocator's. The peak is at least what was read beside
+ * it: where the kernel keeps a thread's changes to the resident set back for a while, its own may lag. */
 static void report_end(void) {
-    struct probe_memory memory = probe_memory();
-    result.retained_rss_bytes = memory.rss_bytes;
-    result.peak_rss_bytes = memory.peak_rss_bytes;
+    trim_code();
+    result.retained_rss_bytes = probe_memory().rss_bytes;
     raise_to(&result.peak_rss_bytes, result.start_rss_bytes);
     raise_to(&result.peak_rss_bytes, result.end_rss_bytes);
     raise_to(&result.peak_rss_bytes, result.retained_rss_bytes);
@@ -243,6 +245,8 @@ static void measure(const struct workload *workload) {
     struct cell_go go;
     receive(&go, MSG_GO, sizeof go);
 
+    trim_code();
+    trim_reset_peak();
     result.start_rss_bytes = probe_memory().rss_bytes;
     if (run_measure(&run))
         finish_failed();

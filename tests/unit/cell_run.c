@@ -599,29 +599,20 @@ static void deserted_cell_ends(void **state) {
     assert_int_equal(WEXITSTATUS(answer.wait_status), 2);
 }
 
-static int compare_u64(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* The median of processes: the kernel makes libc's code resident in windows of 64 KiB, and where these fall in the
- * library changes with its random address, by some 60 kB either way. */
+/* Several processes: the kernel makes libc's code resident in windows of 64 KiB, whose place changes with its address. */
 static void idle_glibc_cell_is_small(void **state) {
     (void)state;
 #if IS_SANITIZED || !defined(NDEBUG)
     skip();
 #endif
-    uint64_t peaks[15];
-    for (size_t i = 0; i < 15; i++) {
+    for (size_t i = 0; i < 10; i++) {
         struct order o = make_order("glibc", "malloc-test", PASS_TIMED, 1);
         o.spec.warmup_ops = 0;
         o.spec.ops_total = 1;
         run_cell(o);
         assert_result_ok();
-        peaks[i] = answer.result.peak_rss_bytes;
+        assert_in_range(answer.result.peak_rss_bytes, 1, 1600 * 1000);
     }
-    qsort(peaks, 15, sizeof *peaks, compare_u64);
-    assert_in_range(peaks[7], 1, 2000 * 1000);
 }
 
 /* Of the tables that grow with each workload none is written to: the linker's own page or two are all. */

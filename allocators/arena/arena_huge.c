@@ -5,6 +5,8 @@
 
 /* Cached blocks looked at for one that fits. */
 #define ARENA_HUGE_TRIES 8u
+/* Doublings by which a cached block may be larger than what it is cut down to. */
+#define ARENA_HUGE_LG_FIT 6u
 
 void arena_huge_init(struct arena *arena) {
     lock_init(&arena->huge_lock, LOCK_HUGE);
@@ -38,16 +40,16 @@ static bool arena_huge_resize_in_place(struct arena *arena, struct chunk *huge, 
     return true;
 }
 
-/* A cached block of at least `bytes` and at most twice that, which is then cut down; among the latest of the two lists
- * in question. */
+/* A cached block of at least `bytes`, cut down: the latest that fits, of the lowest power of two that has one. Were much
+ * larger ones passed over, a program that grows one buffer after another would leave each behind at its full size. */
 static UTIL_NOINLINE struct chunk *arena_huge_fit(struct arena *arena, size_t bytes) {
     unsigned idx = arena_huge_list_of(bytes);
-    for (unsigned i = idx; i < idx + 2 && i < ARENA_N_HUGE_LISTS; i++) {
+    for (unsigned i = idx; i <= idx + ARENA_HUGE_LG_FIT && i < ARENA_N_HUGE_LISTS; i++) {
         struct list *head = &arena->huge_cached[i];
         unsigned n_tries = ARENA_HUGE_TRIES;
         for (struct list *at = head->next; at != head && n_tries != 0; at = at->next, n_tries--) {
             struct chunk *huge = LIST_ENTRY(at, struct chunk, all_link);
-            if (huge->huge_bytes < bytes || huge->huge_bytes / 2 > bytes)
+            if (huge->huge_bytes < bytes)
                 continue;
             arena_huge_uncache(arena, huge);
             if (huge->huge_bytes != bytes)

@@ -177,8 +177,11 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
            s->past.n_ok, s->past.n_skipped, s->past.n_failed);
     if (err == COLLECT_STOPPED || err < 0) {
         printf("%s. What was measured is kept", err < 0 ? "Ended by an error" : "Stopped");
-        printf(s->bench->options->plan == NULL ? "; go on with:\n  run-bench --resume %s\n" : " in %s\n",
-               s->folder.path);
+        if (s->bench->options->plan == NULL)
+            printf("; go on with:\n  %s%srun-bench --resume %s\n", s->bench->root,
+                   s->bench->root[0] != '\0' ? "/" : "", s->folder.path);
+        else
+            printf(" in %s\n", s->folder.path);
         return err < 0 ? EXIT_FAILED_CELL : EXIT_INTERRUPTED;
     }
     int summary_code = summarize(s);

@@ -15,6 +15,11 @@
 /* A freed block that waits on a remote list carries a link at its start, which is not checked. */
 #define HARDEN_LINK_BYTES sizeof(void *)
 
+/* An odd number and its inverse modulo 2^64: the size in a tag is spread over all its bits, so that a write that damages
+ * any of its bytes makes a size that no block has. Unspread, a damaged low byte could make a size that fits. */
+#define HARDEN_SPREAD UINT64_C(0x9e3779b97f4a7c15)
+#define HARDEN_UNSPREAD UINT64_C(0xf1de83e19937733d)
+
 /* Drawn by the kernel for each process, at exec. */
 static uint64_t harden_secret(void) {
     static _Atomic uint64_t secret;
@@ -34,9 +39,8 @@ static uint64_t harden_mix(const void *p) {
     return util_mix((uintptr_t)p ^ harden_secret());
 }
 
-/* The tag of a live block; its upper bits are zero before mixing, so that damage shows. */
 static uint64_t harden_live_tag(const void *p, size_t bytes) {
-    return harden_mix(p) ^ bytes;
+    return harden_mix(p) ^ bytes * HARDEN_SPREAD;
 }
 
 static uint64_t harden_freed_tag(const void *p) {
@@ -64,7 +68,7 @@ static size_t harden_check_live(void *p, size_t block_bytes) {
     uint64_t tag = *harden_tag_at(p, block_bytes);
     if (tag == harden_freed_tag(p))
         os_die("double free of", p);
-    uint64_t bytes = tag ^ harden_mix(p);
+    uint64_t bytes = (tag ^ harden_mix(p)) * HARDEN_UNSPREAD;
     if (bytes > block_bytes - HARDEN_TAG_BYTES ||
         !harden_is_filled((unsigned char *)p + bytes, block_bytes - HARDEN_TAG_BYTES - bytes, HARDEN_GUARD))
         os_die("write past the end of", p);

@@ -56,6 +56,8 @@ def cell_name(comparison, threads):
 def make_cells(rows, sides):
     """The cells of a plan made for the two `sides`, the (allocator, config) of the baseline and of the
     candidate."""
+    # A plan has no wrapper and no ambient settings: they are those of whoever runs it.
+    rows = [{"wrap": "", "ambient": "", **row} for row in rows]
     names = name_comparisons(pd.DataFrame(rows))
     cells = {}
     for row in rows:

@@ -56,12 +56,12 @@ def cell_name(comparison, threads):
 def make_cells(rows, sides):
     """The cells of a plan made for the two `sides`, the (allocator, config) of the baseline and of the
     candidate."""
-    # A plan has no wrapper and no ambient settings: they are those of whoever runs it.
-    rows = [{"wrap": "", "ambient": "", **row} for row in rows]
-    names = name_comparisons(pd.DataFrame(rows))
+    # A plan names no wrapper and no ambient settings: they are those of whoever runs it.
+    names = name_comparisons(pd.DataFrame(rows).assign(wrap="", ambient=""))
     cells = {}
     for row in rows:
-        name = cell_name(names[tuple(row[c] for c in columns.COMPARISON)], int(row["threads"]))
+        comparison = names[tuple(row.get(c, "") for c in columns.COMPARISON)]
+        name = cell_name(comparison, int(row["threads"]))
         cell = cells.setdefault(name, GateCell(name, {}, judge.Cell(name)))
         cell.plan["AB"[sides.index((row["allocator"], row["config"]))], row["pass"]] = row
     return sorted(cells.values(), key=lambda c: c.name)

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from heapdyno.draw import draw_overview, draw_picture, save
-from heapdyno.picture import METRICS, picture
+from heapdyno.draw import save
+from heapdyno.figures import figures
 from heapdyno.run import main_guard, print_warnings, read_run
 from heapdyno.summary import summarize
 
@@ -22,23 +22,13 @@ def main(argv):
     print_warnings("plot", run.warnings)
     out = args.out or args.run / "figures"
     out.mkdir(parents=True, exist_ok=True)
-    n_drawn = 0
-    for metric, style in METRICS.items():
-        pictures = [picture(run, summary, c, metric) for c in summary["comparison"].unique()]
-        pictures = [p for p in pictures if p is not None]
-        n_drawn += len(pictures)
-        for p in pictures:
-            print_names(save(draw_picture(p), out / f"{style.file_name}-{p.comparison}"))
-        if len(pictures) > 1:
-            print_names(save(draw_overview(pictures), out / f"overview-{style.file_name}"))
-    if n_drawn == 0:
+    drawings = figures(run, summary)
+    for drawing in drawings:
+        for path in save(drawing.draw(), out / drawing.name):
+            print(path)
+    if not drawings:
         print("plot: no figure: no cell of the run has a value", file=sys.stderr)
     return 0
-
-
-def print_names(paths):
-    for path in paths:
-        print(path)
 
 
 if __name__ == "__main__":

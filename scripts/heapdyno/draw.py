@@ -19,6 +19,9 @@ INK = "#222222"
 FAINT = "#666666"
 SHADE = "#F1EFEA"
 DPI = 150
+PANEL_WIDTH_IN = 5.2
+LINE_GAP_IN = 0.2
+"""Between the names beside the lines."""
 LABEL_WIDTH = 0.0082
 """Of a letter in the names beside the lines, as a share of the figure's width."""
 
@@ -41,6 +44,23 @@ def draw_picture(p):
     notes.append(p.machine)
     for i, note in enumerate(notes):
         figure.text(0.02, 0.078 - 0.028 * i, note, fontsize=8, color=FAINT)
+    return figure
+
+
+def draw_panel(p):
+    """The same for half a page: smaller, and without the texts, which stand beside it there."""
+    height = max(3.4, LINE_GAP_IN * len(p.lines) + 1.0)
+    figure = Figure(figsize=(PANEL_WIDTH_IN, height))
+    labels_in = 0.42 + 0.067 * max(len(line.title) for line in p.lines)
+    axes = figure.add_axes((0.52 / PANEL_WIDTH_IN, 0.46 / height, 1 - (0.52 + labels_in) / PANEL_WIDTH_IN,
+                            1 - 0.84 / height))
+    _draw_axes(axes, p)
+    axes.set_xlabel("threads", labelpad=2)
+    axes.tick_params(labelsize=9)
+    figure.text(0.01, 1 - 0.16 / height, p.style.axis + (" (log scale)" if p.is_log else ""), fontsize=9,
+                color=INK)
+    _label_lines(axes, p)
+    _mark_limits(axes, p, with_text=True)
     return figure
 
 
@@ -151,12 +171,14 @@ def _label_lines(axes, p):
     for line in p.lines:
         _, y = axes.transAxes.inverted().transform(axes.transData.transform(line.end()))
         ends.append(min(max(y, 0), 1))
-    places = spread(ends, 0.052)
+    box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
+    places = spread(ends, LINE_GAP_IN / box.height)
+    turn, point, name = (1 + inches / box.width for inches in (0.17, 0.24, 0.34))
     for line, end, place in zip(p.lines, ends, places):
         options = {"transform": axes.transAxes, "clip_on": False}
-        axes.add_line(Line2D([1.0, 1.025], [end, place], color=line.look.colour, linewidth=0.6, **options))
-        axes.add_line(Line2D([1.035], [place], **_line_style(line.look), **options))
-        axes.text(1.05, place, line.title, transform=axes.transAxes, va="center", fontsize=9, color=INK)
+        axes.add_line(Line2D([1.0, turn], [end, place], color=line.look.colour, linewidth=0.6, **options))
+        axes.add_line(Line2D([point], [place], **_line_style(line.look), **options))
+        axes.text(name, place, line.title, transform=axes.transAxes, va="center", fontsize=9, color=INK)
 
 
 def spread(wanted, gap):

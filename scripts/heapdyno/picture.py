@@ -99,6 +99,12 @@ def picture(run, summary, comparison, metric):
         + f"   run {run.run_id}")
 
 
+def describe(p):
+    """A Picture in words, for those who cannot see it: where the lines end."""
+    ends = ", ".join(f"{line.title} {line.end()[1]:.3g}" for line in p.lines)
+    return f"{p.style.axis} against threads. At {p.threads[-1]:.0f}, from the top: {ends}. {p.caption}."
+
+
 def _line(label, name, look, rows, threads, scale):
     measured = tuple(t for t in threads if (label, t) in rows)
     values, lows, highs = [], [], []

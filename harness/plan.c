@@ -124,9 +124,26 @@ static void shuffle(struct plan_cell *cells, size_t n, struct prng *g) {
 /* Instructions do not scatter as times do, and callgrind is some fifty times slower. */
 #define COUNTED_OPS_DIVISOR 10
 
-/* An audit block and a timed one for each repetition, in turn, so that memory is repeated like time. */
-static enum cell_pass pass_of(const struct options *o, unsigned block) {
-    return block >= 2 * o->reps ? PASS_INSTRUCTIONS : block % 2 == 0 ? PASS_AUDIT : PASS_TIMED;
+/* What is measured: passes that every repetition has, a block each, in turn, so that memory is repeated like time;
+ * then those that are made once. */
+struct passes {
+    enum cell_pass repeated[PASS_PROBE], once[PASS_PROBE];
+    unsigned n_repeated, n_once;
+};
+
+static struct passes passes_of(const struct options *o) {
+    struct passes x = {.repeated = {PASS_AUDIT, PASS_TIMED}, .n_repeated = 2};
+    if (o->instrument == INSTRUMENT_CALLGRIND)
+        x.once[x.n_once++] = PASS_INSTRUCTIONS;
+    return x;
+}
+
+/* The pass of a block, and its repetition from 1. */
+static enum cell_pass pass_of(const struct options *o, unsigned block, unsigned *repetition) {
+    const struct passes x = passes_of(o);
+    unsigned n = o->reps * x.n_repeated;
+    *repetition = block < n ? block / x.n_repeated + 1 : 1;
+    return block < n ? x.repeated[block % x.n_repeated] : x.once[block - n];
 }
 
 /* 0: a clock ends the cell. */
@@ -144,11 +161,12 @@ static uint64_t ops_of(const struct options *o, const struct workload_choice *w,
 static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells) {
     const struct options *o = plan->options;
     size_t n = 0;
+    unsigned repetition;
+    const enum cell_pass pass = pass_of(o, block, &repetition);
     for (size_t a = 0; a < o->allocators.n; a++) {
         for (size_t w = 0; w < o->n_workloads; w++) {
             for (size_t s = 0; s < plan->n_slots; s++, n++) {
                 const struct workload *row = o->workloads[w].row;
-                enum cell_pass pass = pass_of(o, block);
                 uint64_t ops_total = ops_of(o, &o->workloads[w], plan->slots[s].n_threads, pass);
                 struct plan_cell *cell = &cells[n];
                 *cell = (struct plan_cell){
@@ -158,7 +176,7 @@ static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells
                     .load = o->load,
                     .pass = pass,
                     .block = block,
-                    .repetition = pass == PASS_INSTRUCTIONS ? 1 : block / 2 + 1,
+                    .repetition = repetition,
                     .identity_idx = n,
                     .ops_total = ops_total,
                     .duration_ns = ops_total != 0 ? 0 : options_duration_ns(o, plan->slots[s].n_threads),
@@ -184,7 +202,8 @@ int plan_make(struct plan *plan, const struct options *o, const struct topology 
     if (err != 0)
         return problem_set(p, ENODATA,
                            "there is nothing to measure: no allocator or no workload is selected");
-    unsigned n_blocks = 2 * o->reps + (o->instrument == INSTRUMENT_CALLGRIND);
+    const struct passes passes = passes_of(o);
+    unsigned n_blocks = o->reps * passes.n_repeated + passes.n_once;
     plan->n_cells = plan->n_identities * n_blocks;
     plan->cells = calloc(plan->n_cells, sizeof *plan->cells);
     err = plan->cells != NULL ? slots_fill(plan, t) : -ENOMEM;

@@ -4,9 +4,8 @@
  *
  * Owns: cells, their order, their identity. Does not know: processes, results, time.
  *
- *   block 0          audit pass: each identity once
- *   block 1..reps    timed pass: each identity once, in an order of its own
- *   block reps+1     instructions pass, with --instructions callgrind: each identity once
+ *   for each repetition   a block of audits, then one of timed cells: each identity once, in an order of its own
+ *   after them            the instructions pass, with --instructions callgrind: each identity once
  *
  * Repetitions are outermost and the order inside a block is shuffled, so that slow drift of the machine hits
  * all allocators alike.

@@ -1,7 +1,7 @@
 # heapdyno. The two commands of the README: `make deps bench` and `make deps check`.
 #
 #   make [VARIANT=release|debug|hardened|asan|ubsan|tsan]   build into build/ or build/VARIANT/
-#   make deps     install what is missing (Debian/Ubuntu, as root)
+#   make deps     install what is missing (Debian/Ubuntu, as root); `make deps bench` leaves out what only tests need
 #   make bench    quick profile over all installed allocators, figures drawn
 #   make bar      the comparison that arena is judged by: instructions and throughput (an hour and more)
 #   make check    every variant, lint, every test
@@ -21,7 +21,7 @@ ifneq ($(filter deps,$(MAKECMDGOALS)),)
 GOALS := $(filter-out deps,$(MAKECMDGOALS))
 .PHONY: deps $(GOALS)
 deps:
-	@scripts/deps.sh
+	@scripts/deps.sh $(GOALS)
 ifneq ($(GOALS),)
 $(firstword $(GOALS)): deps
 	+@$(MAKE) $(GOALS)

@@ -2,18 +2,36 @@
 # Installs what building, testing and plotting need, on Debian and Ubuntu as root.
 # Elsewhere, or without root, says exactly what is needed and stops with exit code 2.
 # Calls the package manager only if something is missing, so it is free to run again.
+#
+#   scripts/deps.sh                everything
+#   scripts/deps.sh GOAL...        what these make goals need: without the tests' packages unless one of them tests
 set -eu
 
-# One line a purpose; Debian 12 names.
+# One line a purpose; Debian 12 names. To build, measure and draw:
 packages="
-  gcc g++ libc6-dev make
+  gcc libc6-dev make git
   libhwloc-dev libnuma-dev libjansson-dev libssl-dev
   libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 libtbbmalloc2 libclang-rt-14-dev
-  libcmocka-dev bats python3-pytest python3-jsonschema hwloc-nox valgrind strace procps
-  redis-server perl git sqlite3
-  clang-14 clang-format-14 clang-tidy-14 cppcheck shellcheck python3-flake8
-  gnuplot-nox fonts-dejavu-core python3-matplotlib python3-pandas python3-scipy python3-statsmodels
+  valgrind
+  gnuplot-nox fonts-dejavu-core python3-matplotlib python3-pandas python3-scipy python3-statsmodels python3-jinja2
 "
+# To test and lint:
+check_packages="
+  g++ libcmocka-dev bats python3-pytest python3-jsonschema python3-yaml hwloc-nox strace procps
+  redis-server perl sqlite3 chromium
+  clang-14 clang-format-14 clang-tidy-14 cppcheck shellcheck python3-flake8
+"
+needs_checks=1
+if [ $# -gt 0 ]; then
+  needs_checks=0
+  for goal in "$@"; do
+    case $goal in
+      all | bench | bar | plots) ;;
+      *) needs_checks=1 ;;
+    esac
+  done
+fi
+[ "$needs_checks" -eq 0 ] || packages="$packages $check_packages"
 
 wanted() {
   for p in $packages; do

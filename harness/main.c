@@ -98,7 +98,9 @@ static int measure(struct options *o, const struct topology *t, const struct pla
     if (o->ambient[0] != '\0')
         fprintf(stderr, "run-bench: warning: set outside, reaches every allocator: %s\n", o->ambient);
     int code;
-    if (o->plan != NULL)
+    if (o->plan != NULL && run->manifest != NULL)
+        code = sweep_resume_plan(&b, reader, &run->folder, run->manifest, p);
+    else if (o->plan != NULL)
         code = sweep_run_plan(&b, reader, argc, argv, p);
     else if (run->manifest != NULL)
         code = sweep_resume(&b, plan, &run->folder, run->manifest, p);
@@ -113,10 +115,7 @@ static int act_on_plan(struct options *o, const struct topology *t, struct resum
                        char **argv, struct problem *p) {
     struct plan_reader reader = {0};
     int code = EXIT_USAGE;
-    if (run->manifest != NULL)
-        problem_set(p, EINVAL,
-                    "--resume: the run was given its cells by --plan; give it those that are missing");
-    else if (plan_reader_open(&reader, o, t, p) == 0)
+    if (plan_reader_open(&reader, o, t, p) == 0)
         code = measure(o, t, NULL, &reader, run, argc, argv, p);
     plan_reader_close(&reader);
     return code;

@@ -28,8 +28,9 @@ int manifest_load(const struct folder *folder, json_t **out, struct problem *p);
  * -EINVAL. */
 int manifest_note_resume(json_t *manifest, const struct bench *b, struct problem *p);
 
-/* Rows of two builds of a library must not meet in one run. 0, or -EINVAL with the allocator named. */
-int manifest_check_libraries(const json_t *manifest, const struct probes *probes, struct problem *p);
+/* Rows of two builds of a library must not meet in one run: the allocators probed must be those of `then`, an earlier
+ * manifest's "allocators", as far as that goes. 0, or -EINVAL with the allocator named. */
+int manifest_check_libraries(const json_t *then, const struct probes *probes, struct problem *p);
 
 /* Allocators that turn up in a plan read from a file. */
 void manifest_note_allocators(json_t *manifest, const struct probes *probes);

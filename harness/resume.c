@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/csv.h"
 #include "harness/units.h"
 
 int past_make(struct past *past, const struct plan *plan) {
@@ -62,46 +62,88 @@ static ssize_t find_cell(const struct plan *plan, const char *cell_id, uint64_t 
     return -1;
 }
 
-static int read_rows(struct past *past, const struct plan *plan, const struct csv_table *table,
-                     const char *path, struct problem *p) {
-    int cell_id = csv_column(table, "cell_id"), repetition = csv_column(table, "repetition"),
-        status = csv_column(table, "status"), why = csv_column(table, "why");
-    if (cell_id < 0 || repetition < 0 || status < 0 || why < 0)
-        return problem_set(p, EINVAL, "%s lacks the columns cell_id, repetition, status, why", path);
-    for (size_t row = 1; row < table->n_rows; row++) {
+int past_rows_open(struct past_rows *rows, const struct folder *folder, struct problem *p) {
+    *rows = (struct past_rows){0};
+    int err = folder_path(folder, "samples.csv", rows->path, p);
+    if (err != 0 || access(rows->path, F_OK) != 0)
+        return err;
+    struct csv_table *table = &rows->table;
+    err = csv_load(table, rows->path, p);
+    if (err != 0)
+        return err;
+    if (table->n_torn_bytes > 0 && truncate(rows->path, (off_t)table->n_whole_bytes) != 0)
+        return problem_set(p, errno, "cannot cut the torn row off %s: %s", rows->path, strerror(errno));
+    rows->n_torn_bytes = table->n_torn_bytes;
+    if (table->n_rows == 0)
+        return 0;
+    rows->cell_id = csv_column(table, "cell_id");
+    rows->repetition = csv_column(table, "repetition");
+    rows->status = csv_column(table, "status");
+    rows->why = csv_column(table, "why");
+    if (rows->cell_id < 0 || rows->repetition < 0 || rows->status < 0 || rows->why < 0)
+        return problem_set(p, EINVAL, "%s lacks the columns cell_id, repetition, status, why", rows->path);
+    return 0;
+}
+
+void past_rows_close(struct past_rows *rows) {
+    csv_free(&rows->table);
+}
+
+static int read_row(const struct past_rows *rows, size_t row, uint64_t *repetition, enum cell_status *status,
+                    struct problem *p) {
+    if (units_parse_u64(csv_field(&rows->table, row, rows->repetition), 1, UINT64_MAX, repetition) != 0 ||
+        status_parse(csv_field(&rows->table, row, rows->status), status) != 0)
+        return problem_set(p, EINVAL, "%s: row %zu cannot be read", rows->path, row + 1);
+    return 0;
+}
+
+static int find_rows(struct past *past, const struct plan *plan, const struct past_rows *rows,
+                     struct problem *p) {
+    for (size_t row = 1; row < rows->table.n_rows; row++) {
+        const char *cell_id = csv_field(&rows->table, row, rows->cell_id);
         uint64_t n;
         enum cell_status s;
-        if (units_parse_u64(csv_field(table, row, repetition), 1, UINT64_MAX, &n) != 0 ||
-            status_parse(csv_field(table, row, status), &s) != 0)
-            return problem_set(p, EINVAL, "%s: row %zu cannot be read", path, row + 1);
-        ssize_t idx = find_cell(plan, csv_field(table, row, cell_id), n);
+        int err = read_row(rows, row, &n, &s, p);
+        if (err != 0)
+            return err;
+        ssize_t idx = find_cell(plan, cell_id, n);
         if (idx < 0 || past->is_done[idx])
-            return problem_set(p, EINVAL, "%s: row %zu, cell %s: %s", path, row + 1,
-                               csv_field(table, row, cell_id),
+            return problem_set(p, EINVAL, "%s: row %zu, cell %s: %s", rows->path, row + 1, cell_id,
                                idx < 0 ? "not in the plan" : "is there twice");
-        past_add(past, plan, (size_t)idx, s, csv_field(table, row, why));
+        past_add(past, plan, (size_t)idx, s, csv_field(&rows->table, row, rows->why));
     }
     return 0;
 }
 
 int past_read(struct past *past, const struct plan *plan, const struct folder *folder, struct problem *p) {
-    char path[PATH_MAX];
-    int err = folder_path(folder, "samples.csv", path, p);
-    if (err != 0)
-        return err;
-    if (access(path, F_OK) != 0)
-        return 0;
-    struct csv_table table;
-    err = csv_load(&table, path, p);
-    if (err != 0)
-        return err;
-    if (table.n_torn_bytes > 0 && truncate(path, (off_t)table.n_whole_bytes) != 0)
-        err = problem_set(p, errno, "cannot cut the torn row off %s: %s", path, strerror(errno));
-    past->n_torn_bytes = table.n_torn_bytes;
-    if (err == 0 && table.n_rows > 0)
-        err = read_rows(past, plan, &table, path, p);
-    csv_free(&table);
+    struct past_rows rows;
+    int err = past_rows_open(&rows, folder, p);
+    past->n_torn_bytes = rows.n_torn_bytes;
+    if (err == 0)
+        err = find_rows(past, plan, &rows, p);
+    past_rows_close(&rows);
     return err;
+}
+
+int past_pass_over(struct past *past, const struct past_rows *rows, const struct plan_cell *cell,
+                   struct problem *p) {
+    size_t row = past->n_done + 1;
+    if (row >= rows->table.n_rows)
+        return 0;
+    const char *cell_id = csv_field(&rows->table, row, rows->cell_id);
+    uint64_t n;
+    enum cell_status s;
+    int err = read_row(rows, row, &n, &s, p);
+    if (err != 0)
+        return err;
+    if (n != cell->repetition || strcmp(cell_id, cell->cell_id) != 0)
+        return problem_set(p, EINVAL,
+                           "%s: row %zu is repetition %" PRIu64
+                           " of cell %s, but the plan has repetition %u of "
+                           "cell %s there: it is not the plan this run was started with",
+                           rows->path, row + 1, n, cell_id, cell->repetition, cell->cell_id);
+    past_count(past, cell, s, csv_field(&rows->table, row, rows->why));
+    return 1;
 }
 
 int past_check_plan(const struct plan *plan, const struct folder *folder, struct problem *p) {

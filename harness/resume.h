@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "harness/csv.h"
 #include "harness/folder.h"
 #include "harness/record.h"
 
@@ -42,6 +43,22 @@ void past_add(struct past *past, const struct plan *plan, size_t cell_idx, enum 
 /* Fills the past from samples.csv, cutting off a torn last row; a missing file is an empty one. 0, or -errno
  * with the reason: -EINVAL when a row is not in the plan or a cell is there twice. */
 int past_read(struct past *past, const struct plan *plan, const struct folder *folder, struct problem *p);
+
+/* The rows of samples.csv, cutting off a torn last one; an empty table if there is no file. 0 or -errno with the
+ * reason. past_rows_close in any case. */
+struct past_rows {
+    struct csv_table table;
+    char path[PATH_MAX];
+    int cell_id, repetition, status, why; /* columns */
+    size_t n_torn_bytes;
+};
+int past_rows_open(struct past_rows *rows, const struct folder *folder, struct problem *p);
+void past_rows_close(struct past_rows *rows);
+
+/* For a plan that is read as it is run: whether the cell is the next of the measured ones, which is then counted. 1,
+ * 0 when all of those were seen, or -EINVAL with the reason when another cell was measured in its place. */
+int past_pass_over(struct past *past, const struct past_rows *rows, const struct plan_cell *cell,
+                   struct problem *p);
 
 /* The plan must be the one the run was started with, byte for byte. 0, or -errno with the reason. */
 int past_check_plan(const struct plan *plan, const struct folder *folder, struct problem *p);

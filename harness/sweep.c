@@ -26,6 +26,7 @@ struct sweep {
     struct csv_file samples;
     struct progress progress;
     json_t *manifest;
+    json_t *past_allocators; /* that a resumed run met; NULL: not resumed, or checked */
 };
 
 /* True if the record is settled without a process: nothing to measure, or nothing that may be believed. */
@@ -177,7 +178,7 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
            s->past.n_ok, s->past.n_skipped, s->past.n_failed);
     if (err == COLLECT_STOPPED || err < 0) {
         printf("%s. What was measured is kept", err < 0 ? "Ended by an error" : "Stopped");
-        if (s->bench->options->plan == NULL)
+        if (s->bench->options->plan == NULL || strcmp(s->bench->options->plan, "-") != 0)
             printf("; go on with:\n  %s%srun-bench --resume %s\n", s->bench->root,
                    s->bench->root[0] != '\0' ? "/" : "", s->folder.path);
         else
@@ -202,6 +203,7 @@ static void sweep_close(struct sweep *s) {
     probes_free(&s->probes);
     past_free(&s->past);
     json_decref(s->manifest);
+    json_decref(s->past_allocators);
 }
 
 /* 0, or the exit code. */
@@ -327,7 +329,7 @@ int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *
         fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",
                 s.past.n_torn_bytes);
     code = probe(&s, false, p);
-    if (code == 0 && manifest_check_libraries(manifest, &s.probes, p) != 0)
+    if (code == 0 && manifest_check_libraries(json_object_get(manifest, "allocators"), &s.probes, p) != 0)
         code = EXIT_USAGE;
     if (code != 0)
         goto out;
@@ -350,6 +352,8 @@ static int take_cell(struct sweep *s, struct csv_file *plan_csv, const struct pl
     int err = probes_extend(&s->probes, s->bench, p);
     if (err == 0)
         err = probes_check_named(&s->probes, p);
+    if (err == 0 && s->probes.n > n_probed && s->past_allocators != NULL)
+        err = manifest_check_libraries(s->past_allocators, &s->probes, p);
     if (err == 0 && s->probes.n > n_probed) {
         manifest_note_allocators(s->manifest, &s->probes);
         err = manifest_save(s->manifest, &s->folder, p);
@@ -377,7 +381,9 @@ static int wait_for_plan(const struct sweep *s, const struct plan_reader *reader
     return fds[1].revents != 0 ? COLLECT_STOPPED : 0;
 }
 
-static int run_fed(struct sweep *s, struct plan *plan, struct plan_reader *reader, struct problem *p) {
+/* Runs what is read from the plan, but for its first rows, which must be those of `past`. */
+static int run_fed(struct sweep *s, struct plan *plan, struct plan_reader *reader,
+                   const struct past_rows *past, struct problem *p) {
     char path[PATH_MAX];
     struct csv_file plan_csv = {.fd = -1};
     struct plan_cell cell;
@@ -393,8 +399,11 @@ static int run_fed(struct sweep *s, struct plan *plan, struct plan_reader *reade
         }
         plan->n_cells++;
         err = take_cell(s, &plan_csv, &cell, reader->n_identities, p);
-        if (err == 0)
-            err = run_one(s, &cell, p);
+        int is_past = err == 0 ? past_pass_over(&s->past, past, &cell, p) : err;
+        if (is_past == 1)
+            s->progress.n_done++;
+        else
+            err = is_past == 0 ? run_one(s, &cell, p) : is_past;
     }
     progress_end(&s->progress);
     if (err >= 0 && plan_csv.fd >= 0) {
@@ -404,6 +413,14 @@ static int run_fed(struct sweep *s, struct plan *plan, struct plan_reader *reade
     return err;
 }
 
+/* The exit code. */
+static int run_and_conclude(struct sweep *s, struct plan *plan, struct plan_reader *reader,
+                            const struct past_rows *past, struct problem *p) {
+    int err = run_fed(s, plan, reader, past, p);
+    int code = conclude(s, err, p);
+    return err == -EINVAL || err == -EBADMSG || err == -ENOENT ? EXIT_USAGE : code;
+}
+
 int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *const *argv,
                    struct problem *p) {
     struct plan plan = {.options = b->options};
@@ -411,11 +428,35 @@ int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *
     int code = start_books(&s, argc, argv, p);
     if (code == 0) {
         fprintf(stderr, "run-bench: cells of %s, into %s\n", reader->name, s.folder.path);
-        int err = run_fed(&s, &plan, reader, p);
-        code = conclude(&s, err, p);
-        if (err == -EINVAL || err == -EBADMSG || err == -ENOENT)
-            code = EXIT_USAGE;
+        code = run_and_conclude(&s, &plan, reader, &(struct past_rows){0}, p);
     }
     sweep_close_new(&s);
+    return code;
+}
+
+int sweep_resume_plan(struct bench *b, struct plan_reader *reader, const struct folder *resumed,
+                      json_t *manifest, struct problem *p) {
+    struct plan plan = {.options = b->options};
+    struct sweep s = {.bench = b, .plan = &plan, .folder = *resumed, .samples = {.fd = -1}};
+    struct past_rows past = {0};
+    s.manifest = json_incref(manifest);
+    s.past_allocators = json_incref(json_object_get(manifest, "allocators"));
+    int code = EXIT_USAGE;
+    name_run(&s.run, bench_unix_now_ns());
+    snprintf(s.run.run_id, sizeof s.run.run_id, "%s", json_string_value(json_object_get(manifest, "run_id")));
+    if (manifest_note_resume(manifest, b, p) != 0 || past_rows_open(&past, resumed, p) != 0)
+        goto out;
+    if (past.n_torn_bytes > 0)
+        fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",
+                past.n_torn_bytes);
+    code = EXIT_FAILED_CELL;
+    if (manifest_save(manifest, resumed, p) != 0 || write_plan(&s, p) != 0 || open_samples(&s, p) != 0)
+        goto out;
+    fprintf(stderr, "run-bench: %zu cells are there already; more of %s, into %s\n",
+            past.table.n_rows > 0 ? past.table.n_rows - 1 : 0, reader->name, s.folder.path);
+    code = run_and_conclude(&s, &plan, reader, &past, p);
+out:
+    past_rows_close(&past);
+    sweep_close(&s);
     return code;
 }

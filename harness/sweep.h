@@ -21,10 +21,13 @@
 /* Starts a new run, or goes on with the one in `resumed` (its manifest loaded). The exit code of the program;
  * with the reason in p when it is EXIT_USAGE, or when a file could not be written. */
 int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *const *argv, struct problem *p);
-/* Starts a new run of the cells that a plan made elsewhere gives, each before the next is asked for. */
-int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *const *argv,
-                   struct problem *p);
 int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *resumed, json_t *manifest,
                  struct problem *p);
+/* The same for the cells that a plan made elsewhere gives, each run before the next is asked for. To go on, the
+ * plan has to be given again from its beginning: its first rows must be the measured ones, and are passed over. */
+int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *const *argv,
+                   struct problem *p);
+int sweep_resume_plan(struct bench *b, struct plan_reader *reader, const struct folder *resumed,
+                      json_t *manifest, struct problem *p);
 
 #endif

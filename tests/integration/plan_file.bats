@@ -82,7 +82,38 @@ plan_refused() {
   refused "the column pass is missing" --plan <(echo allocator,library)
 }
 
-@test "a run of --plan is not resumed" {
-  "$BENCH" --plan <(head -2 "$PLAN") --out "$OUT" >/dev/null 2>&1
-  refused "the run was given its cells by --plan" --resume "$OUT"
+@test "a run of --plan that was cut short is resumed from its file" {
+  "$BENCH" --plan "$PLAN" --out "$OUT" >/dev/null 2>&1
+  cp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/whole"
+  head -c 1700 "$BATS_TEST_TMPDIR/whole" >"$OUT/samples.csv"
+  local n
+  n=$(wc -l <"$OUT/samples.csv")
+  [ "$n" -gt 1 ]
+  [ "$n" -lt 9 ]
+  run "$BENCH" --resume "$OUT"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"ended in a torn row"*"$((n - 1)) cells are there already"*"8 of 8 cells: 8 ok"* ]]
+  cmp "$PLAN" "$OUT/plan.csv"
+  cmp <(head -"$n" "$BATS_TEST_TMPDIR/whole") <(head -"$n" "$OUT/samples.csv")
+  diff <(column cell_id "$PLAN") <(column cell_id)
+}
+
+@test "a run of --plan - is resumed by the same rows from the beginning, and by no others" {
+  head -4 "$PLAN" | "$BENCH" --plan - --out "$OUT" >/dev/null 2>&1
+  "$BENCH" --resume "$OUT" <"$PLAN"
+  cmp "$PLAN" "$OUT/plan.csv"
+  [ "$(wc -l <"$OUT/samples.csv")" -eq 9 ]
+  run "$BENCH" --resume "$OUT" < <(sed 2d "$PLAN")
+  echo "$output"
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"row 2 is repetition 1 of cell"*"it is not the plan this run was started with"* ]]
+  [ "$(wc -l <"$OUT/samples.csv")" -eq 9 ]
+}
+
+@test "an audit that failed before the interruption is known after it" {
+  "$BENCH" --print-plan --allocators "x=$BUILD/fixtures/crash.so" --workloads malloc-test --threads 1 --reps 1 --ops 2000 >"$PLAN"
+  head -2 "$PLAN" | "$BENCH" --plan - --out "$OUT" >/dev/null 2>&1 || true
+  "$BENCH" --resume "$OUT" <"$PLAN" || true
+  [ "$(column status | xargs)" = "crash unproven" ]
 }

@@ -18,6 +18,7 @@ void arena_init_table(unsigned n, unsigned lg_chunk) {
     unsigned min_pages[CHUNK_N_POOLS];
     run_init_classes(lg_chunk, slot_bytes, min_pages);
     chunk_init(lg_chunk, slot_bytes, min_pages);
+    bin_init_links(util_mix(os_now_ns() ^ (uintptr_t)&slot_bytes));
     arena_n_in_table = n;
 }
 

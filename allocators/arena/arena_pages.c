@@ -6,6 +6,9 @@
 #include "conf.h"
 #include "os.h"
 
+/* Chunks looked at for huge pages when there is a new one. */
+#define ARENA_THP_TRIES 8u
+
 void arena_pages_init(struct arena *arena) {
     lock_init(&arena->pages_lock, LOCK_PAGES);
     list_init(&arena->chunks);
@@ -45,12 +48,33 @@ static void arena_chunk_link(struct arena *arena, struct chunk *chunk) {
     arena_bucket_update(arena, chunk);
 }
 
+/* At most a quarter is unused. */
+static bool arena_chunk_is_mostly_active(const struct chunk *chunk) {
+    return chunk->n_free_pages <= chunk_usable_pages() / 4;
+}
+
+/* thp:always. That another chunk is needed says that those before it, the last in the list, are about full: huge pages
+ * for a chunk are asked for then, not when it is new and most of it may never be touched. */
+static void arena_chunks_advise(struct arena *arena) {
+    unsigned n_tries = ARENA_THP_TRIES;
+    for (struct list *at = arena->chunks.prev; at != &arena->chunks && n_tries != 0;
+         at = at->prev, n_tries--) {
+        struct chunk *chunk = LIST_ENTRY(at, struct chunk, all_link);
+        if (chunk->is_thp)
+            break;
+        if (arena_chunk_is_mostly_active(chunk))
+            chunk->is_thp = os_advise_huge_pages((void *)chunk_base(chunk), chunk_bytes, true) == 0;
+    }
+}
+
 static struct chunk *arena_chunk_new(struct arena *arena) {
+    if (conf.thp == CONF_THP_ALWAYS)
+        arena_chunks_advise(arena);
     struct chunk *chunk = chunk_create(arena);
     if (chunk == NULL)
         return NULL;
-    if (conf.thp != CONF_THP_DEFAULT)
-        os_advise_huge_pages((void *)chunk_base(chunk), chunk_bytes, conf.thp == CONF_THP_ALWAYS);
+    if (conf.thp == CONF_THP_NEVER)
+        os_advise_huge_pages((void *)chunk_base(chunk), chunk_bytes, false);
     arena_numa_bind(arena, (void *)chunk_base(chunk), chunk_bytes);
     arena_chunk_link(arena, chunk);
     return chunk;
@@ -210,12 +234,9 @@ size_t arena_large_flush(struct arena *arena, unsigned class_idx, void **objects
 }
 
 void arena_large_drain(struct arena *arena, unsigned class_idx) {
-    void *next;
-    for (void *p = bin_remote_take(&arena->larges[class_idx - SIZE_CLASS_N_SMALL].remote); p != NULL;
-         p = next) {
-        next = bin_remote_next(p);
+    struct bin_remote_walk walk = bin_remote_take(&arena->larges[class_idx - SIZE_CLASS_N_SMALL].remote);
+    for (void *p; (p = bin_remote_next(&walk, arena)) != NULL;)
         arena_large_flush(arena, class_idx, &p, 1);
-    }
 }
 
 static void arena_exact_put(struct arena *arena, void *p) {
@@ -229,11 +250,9 @@ static void arena_exact_put(struct arena *arena, void *p) {
 }
 
 void arena_exact_drain(struct arena *arena) {
-    void *next;
-    for (void *p = bin_remote_take(&arena->exact_remote); p != NULL; p = next) {
-        next = bin_remote_next(p);
+    struct bin_remote_walk walk = bin_remote_take(&arena->exact_remote);
+    for (void *p; (p = bin_remote_next(&walk, arena)) != NULL;)
         arena_exact_put(arena, p);
-    }
 }
 
 void *arena_exact_alloc(struct arena *arena, size_t bytes, size_t align, bool *is_zeroed) {
@@ -326,8 +345,14 @@ static bool arena_range_purge(struct arena *arena, struct chunk *chunk, bool is_
     if (first == 0)
         return false;
     *(is_dirty ? &arena->n_dirty_pages : &arena->n_muzzy_pages) -= n;
+    /* The kernel would fill the gaps of a huge page again. */
+    bool is_to_split = chunk->is_thp && !arena_chunk_is_mostly_active(chunk);
+    if (is_to_split)
+        chunk->is_thp = false;
     lock_release(&arena->pages_lock);
     void *at = chunk_page_address(chunk, first);
+    if (is_to_split)
+        os_advise_huge_pages((void *)chunk_base(chunk), chunk_bytes, false);
     int err = is_lazy ? os_purge_lazily(at, n << PAGE_LG) : os_purge(at, n << PAGE_LG);
     lock_acquire(&arena->pages_lock);
     arena->n_purge_calls++;

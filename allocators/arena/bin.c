@@ -184,16 +184,15 @@ size_t bin_flush(struct bin *bin, const struct bin_supply *supply, void **region
 }
 
 void bin_drain(struct bin *bin, const struct bin_supply *supply) {
-    void *batch[64];
-    size_t n = 0;
-    for (void *p = bin_remote_take(&bin->remote); p != NULL;) {
-        batch[n++] = p;
-        p = bin_remote_next(p);
-        if (n == sizeof batch / sizeof batch[0] || p == NULL) {
+    void *batch[64], *p;
+    struct bin_remote_walk walk = bin_remote_take(&bin->remote);
+    size_t n;
+    do {
+        for (n = 0; n < sizeof batch / sizeof batch[0] && (p = bin_remote_next(&walk, supply->ctx)) != NULL;)
+            batch[n++] = p;
+        if (n != 0)
             bin_flush(bin, supply, batch, n);
-            n = 0;
-        }
-    }
+    } while (n != 0);
 }
 
 void bin_trim(struct bin *bin, const struct bin_supply *supply) {
@@ -208,14 +207,29 @@ void bin_trim(struct bin *bin, const struct bin_supply *supply) {
     }
 }
 
+static uintptr_t bin_link_key;
+
+void bin_init_links(uint64_t key) {
+    bin_link_key = key;
+}
+
+/* The key makes of what a program has written there an address that is hardly ours. */
+static inline void bin_link_set(void *block, const void *next) {
+    *(uintptr_t *)block = (uintptr_t)next ^ bin_link_key;
+}
+
+static inline void *bin_link_get(const void *block) {
+    return (void *)(*(const uintptr_t *)block ^ bin_link_key);
+}
+
 /* Links the blocks in order. A block that is there twice has been linked twice, so that its first link, or that of a
  * later pair, is not the one that was written: the last block links to NULL, so no cycle can hide it. */
 static void bin_remote_chain(void **blocks, size_t n) {
     for (size_t i = 0; i + 1 < n; i++)
-        *(void **)blocks[i] = blocks[i + 1];
-    *(void **)blocks[n - 1] = NULL;
+        bin_link_set(blocks[i], blocks[i + 1]);
+    bin_link_set(blocks[n - 1], NULL);
     for (size_t i = 0; i + 1 < n; i++)
-        if (UTIL_UNLIKELY(*(void **)blocks[i] != blocks[i + 1]))
+        if (UTIL_UNLIKELY(bin_link_get(blocks[i]) != blocks[i + 1]))
             os_die("double free of", blocks[i]);
 }
 
@@ -224,7 +238,7 @@ size_t bin_remote_push(_Atomic uint64_t *remote, void **blocks, size_t n) {
     uint64_t old = atomic_load_explicit(remote, memory_order_relaxed), fresh;
     size_t count;
     do {
-        *(void **)blocks[n - 1] = (void *)(old << 16 >> 16);
+        bin_link_set(blocks[n - 1], (void *)(old << 16 >> 16));
         count = util_min((old >> BIN_REMOTE_COUNT_SHIFT) + n, BIN_REMOTE_COUNT_MAX);
         fresh = (uint64_t)(uintptr_t)blocks[0] | (uint64_t)count << BIN_REMOTE_COUNT_SHIFT;
     } while (!atomic_compare_exchange_weak_explicit(remote, &old, fresh, memory_order_release,
@@ -232,8 +246,35 @@ size_t bin_remote_push(_Atomic uint64_t *remote, void **blocks, size_t n) {
     return count;
 }
 
-void *bin_remote_take(_Atomic uint64_t *remote) {
-    return (void *)(atomic_exchange_explicit(remote, 0, memory_order_acquire) << 16 >> 16);
+struct bin_remote_walk bin_remote_take(_Atomic uint64_t *remote) {
+    uint64_t head = atomic_exchange_explicit(remote, 0, memory_order_acquire);
+    size_t count = head >> BIN_REMOTE_COUNT_SHIFT;
+    return (struct bin_remote_walk){(void *)(head << 16 >> 16),
+                                    count == BIN_REMOTE_COUNT_MAX ? SIZE_MAX : count};
+}
+
+/* Neighbours on the list are mostly of one chunk; the first block is one that was pushed, so its chunk is the owner's. */
+static bool bin_link_is_sound(const void *block, const void *next, const void *owner) {
+    uintptr_t base = chunk_base_of(next);
+    if (UTIL_LIKELY(base == chunk_base_of(block)))
+        return true;
+    if (!chunk_is_registered(base))
+        return false;
+    const struct chunk *chunk = chunk_at_base(base);
+    return chunk->magic == CHUNK_MAGIC && chunk->owner == owner;
+}
+
+void *bin_remote_next(struct bin_remote_walk *walk, const void *owner) {
+    void *block = walk->next;
+    if (block == NULL)
+        return NULL;
+    void *next = bin_link_get(block);
+    if (next != NULL && UTIL_UNLIKELY(!bin_link_is_sound(block, next, owner)))
+        os_die("double free or write after free of", block);
+    if (walk->n_left != SIZE_MAX && UTIL_UNLIKELY((--walk->n_left == 0) != (next == NULL)))
+        bin_die_double_free(block);
+    walk->next = next;
+    return block;
 }
 
 void bin_check_region(struct chunk *chunk, const void *p) {

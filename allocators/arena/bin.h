@@ -57,12 +57,21 @@ void bin_trim(struct bin *bin, const struct bin_supply *supply);
 /** Chains n blocks and pushes them with one compare-and-swap; the length of the list then. Any thread. */
 size_t bin_remote_push(_Atomic uint64_t *remote, void **blocks, size_t n);
 
-/** Takes the whole list; its first block or NULL. Follow it with bin_remote_next, read before reuse. */
-void *bin_remote_take(_Atomic uint64_t *remote);
+/* A list that has been taken. A block on it that is handed out once more, because it was also freed by its owner, is
+ * written to, and with it the link: so each one is looked at before it is followed. */
+struct bin_remote_walk {
+    void *next;
+    size_t n_left; /* SIZE_MAX: not known */
+};
 
-static inline void *bin_remote_next(void *block) {
-    return *(void **)block;
-}
+/** Takes the whole list. */
+struct bin_remote_walk bin_remote_take(_Atomic uint64_t *remote);
+
+/** Next block of the list, all of whose chunks are owner's; NULL at the end. Aborts on a link that is not ours. */
+void *bin_remote_next(struct bin_remote_walk *walk, const void *owner);
+
+/** Fixes the key by which links are told from what a program writes. Call once, before the first push. */
+void bin_init_links(uint64_t key);
 
 /** Aborts unless p begins a region of a run in a chunk of runs. No lock: p's run exists as long as p is live.
  */

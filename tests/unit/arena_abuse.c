@@ -28,6 +28,11 @@
 #define EXACT 180000 /* past the caches, known by its first page only */
 #define HUGE_BYTES 3000000
 #define EXIT_UNNOTICED 55
+#if defined(ARENA_HARDENED)
+#define IS_HARDENED 1
+#else
+#define IS_HARDENED 0
+#endif
 
 static const size_t sizes[] = {1, SMALL, MEDIUM, 14320, LARGE, EXACT, HUGE_BYTES};
 #define N_SIZES (sizeof sizes / sizeof sizes[0])
@@ -208,6 +213,52 @@ static void double_free_by_other_threads(void **state) {
     }
 }
 
+/* What the one who gets the block a second time writes to its beginning. */
+static unsigned long first_word;
+
+/* Freed by another thread and by this one, handed out once more before the first free has arrived, and written to. */
+static void free_there_and_here_and_write(size_t size) {
+    unsigned long *again;
+    in_a_thread(free_wrong);
+    arena_free(wrong);
+    again = (void *)block_of(size);
+    *again = first_word;
+    arena_mallctl("arena.0.purge", NULL, NULL, NULL, 0);
+}
+
+static void double_free_of_a_block_that_is_in_use_again(void **state) {
+    (void)state;
+    void *live = arena_malloc(SMALL);
+    const unsigned long words[] = {0, 0x4141414141414141, (unsigned long)live, 4096};
+    for (size_t i = 0; i < N_SIZES; i++)
+        for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
+            bool is_at_call = IS_HARDENED || sizes[i] == HUGE_BYTES;
+            const char *message = sizes[i] == EXACT ? "double or wild free of"
+                                  : is_at_call      ? "double free of"
+                                                    : "double free or write after free of";
+            first_word = words[w];
+            assert_aborts("in use again", free_there_and_here_and_write, sizes[i], message, 0);
+        }
+    arena_free(live);
+}
+
+/* The same, but without a write: the drain lets it pass, for what is freed twice is only that which is in use; the
+ * flush of the last free finds it. */
+static void free_there_and_here_and_again(size_t size) {
+    others_block[0] = block_of(size); /* so that the chunk stays */
+    in_a_thread(free_wrong);
+    arena_free(wrong);
+    void *again = block_of(size);
+    arena_mallctl("arena.0.purge", NULL, NULL, NULL, 0);
+    arena_free(again);
+}
+
+static void double_free_of_a_block_that_is_freed_again(void **state) {
+    (void)state;
+    for (size_t i = 0; i + 2 < N_SIZES; i++)
+        assert_aborts("freed again", free_there_and_here_and_again, sizes[i], "double ", ANY_ADDRESS);
+}
+
 static void free_inside_by_16(size_t size) {
     (void)size;
     arena_free((char *)wrong + 16);
@@ -341,6 +392,8 @@ int main(void) {
         cmocka_unit_test(double_free_found_at_the_flush),
         cmocka_unit_test(double_free_across_a_flush),
         cmocka_unit_test(double_free_by_other_threads),
+        cmocka_unit_test(double_free_of_a_block_that_is_in_use_again),
+        cmocka_unit_test(double_free_of_a_block_that_is_freed_again),
         cmocka_unit_test(interior_frees),
         cmocka_unit_test(interior_frees_by_other_threads),
         cmocka_unit_test(foreign_frees),

@@ -2,6 +2,8 @@
 
 #include "os.h"
 
+static _Atomic bool huge_may_not_move;
+
 static size_t huge_offset_for(size_t align) {
     if (align >= chunk_bytes)
         return chunk_bytes;
@@ -80,12 +82,28 @@ bool huge_resize_in_place(struct chunk *huge, size_t bytes) {
     return true;
 }
 
+/* A mremap that fails may have unmapped its target first, and another thread may have mapped something there since:
+ * what of it is still ours is not known. If all of it is free, it is taken again and given back in order; else only the
+ * header is given back, and, lest addresses be lost time and again, pages are never moved again in this process. */
+static void huge_abandon_target(struct chunk *to) {
+    uintptr_t base = chunk_base(to);
+    if (os_map_exactly(huge_payload(to), to->huge_bytes)) {
+        huge_destroy(to);
+        return;
+    }
+    atomic_store_explicit(&huge_may_not_move, true, memory_order_relaxed);
+    chunk_unregister(base);
+    os_unmap((void *)base, PAGE_BYTES);
+}
+
 struct chunk *huge_move(struct chunk *huge, size_t bytes) {
+    if (atomic_load_explicit(&huge_may_not_move, memory_order_relaxed))
+        return NULL;
     struct chunk *to = huge_create(huge->owner, bytes, PAGE_BYTES);
     if (to == NULL)
         return NULL;
     if (os_move_pages(huge_payload(huge), huge->huge_bytes, huge_payload(to), bytes) != 0) {
-        huge_destroy(to);
+        huge_abandon_target(to);
         return NULL;
     }
     /* The old payload is unmapped already; what is left is the header page. */

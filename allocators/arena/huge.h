@@ -38,7 +38,8 @@ static inline size_t huge_mapped_bytes(const struct chunk *huge) {
 bool huge_resize_in_place(struct chunk *huge, size_t bytes);
 
 /** Moves the payload, by the page table and without copying, to a new block that is larger; the new block,
- * with the old one destroyed, or NULL with the old one as it was. */
+ * with the old one destroyed, or NULL with the old one as it was. A system that has once refused this is not asked
+ * again. */
 struct chunk *huge_move(struct chunk *huge, size_t bytes);
 
 #endif

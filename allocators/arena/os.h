@@ -39,7 +39,7 @@ int os_purge(void *addr, size_t bytes);
 int os_purge_lazily(void *addr, size_t bytes);
 
 /** Moves the pages of [from, from + from_bytes) to `to`, where to_bytes are mapped, growing them to to_bytes.
- *  0 or -errno, with both ranges as before. */
+ *  0 or -errno; `from` is then as before, but the kernel may have unmapped some or all of `to`. */
 int os_move_pages(void *from, size_t from_bytes, void *to, size_t to_bytes);
 
 /** Asks for (or forbids) transparent huge pages. 0 or -errno. */

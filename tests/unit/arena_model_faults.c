@@ -41,6 +41,10 @@ struct fault {
 
 static struct fault mmap_fault, munmap_fault, madvise_fault, mremap_fault;
 
+/* A mremap that fails leaves its target unmapped; foreign: another thread has mapped a page there since. */
+static bool mremap_unmaps_target, mremap_lets_foreign_in;
+static char *foreign;
+
 void *__real_os_sys_mmap(void *hint, size_t bytes, int prot, int flags);
 int __real_os_sys_munmap(void *addr, size_t bytes);
 int __real_os_sys_madvise(void *addr, size_t bytes, int advice);
@@ -71,8 +75,17 @@ int __wrap_os_sys_madvise(void *addr, size_t bytes, int advice) {
 }
 
 void *__wrap_os_sys_mremap(void *addr, size_t old_bytes, size_t new_bytes, int flags, void *target) {
-    return fault_due(&mremap_fault) ? MAP_FAILED
-                                    : __real_os_sys_mremap(addr, old_bytes, new_bytes, flags, target);
+    if (!fault_due(&mremap_fault))
+        return __real_os_sys_mremap(addr, old_bytes, new_bytes, flags, target);
+    if (mremap_unmaps_target)
+        munmap(target, new_bytes);
+    if (mremap_lets_foreign_in) {
+        foreign = mmap((char *)target + new_bytes / 2, 4096, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        memset(foreign, 0x6f, 4096);
+    }
+    errno = mremap_fault.error;
+    return MAP_FAILED;
 }
 
 static void set_fault(struct fault *f, uint64_t first, uint64_t n, uint64_t every, int error) {
@@ -205,11 +218,58 @@ static void new_threads_live_without_memory(void **state) {
     }
 }
 
+#define GROWN_BYTES ((size_t)40 << 20)
+
+/* Grows a block whose pages cannot be moved, and checks what it and the foreign page hold afterwards. */
+static void grow_without_moving(void) {
+    const size_t size = (size_t)4 << 20;
+    char *block = arena_malloc(size), *fence = arena_malloc(size);
+    memset(block, 0x5c, size);
+    uint64_t n_before = atomic_load(&mremap_fault.n_calls);
+    /* Where the next page is taken, it cannot grow in place. */
+    char *beyond =
+        mmap(block + size, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    block = arena_realloc(block, GROWN_BYTES);
+    assert_non_null(block);
+    assert_int_equal(atomic_load(&mremap_fault.n_calls), n_before + 1);
+    for (size_t i = 0; i < size; i += 64)
+        assert_int_equal(block[i], 0x5c);
+    for (size_t i = 0; foreign != NULL && i < 4096; i++)
+        assert_int_equal(foreign[i], 0x6f);
+    memset(block, 1, GROWN_BYTES);
+    arena_free(block);
+    arena_free(fence);
+    if (beyond != MAP_FAILED)
+        munmap(beyond, 4096);
+}
+
+static void a_failed_move_leaves_alone_what_others_mapped(void **state) {
+    (void)state;
+#if defined(ARENA_HARDENED)
+    skip(); /* a block is never moved there: its guard has to be written anew */
+#endif
+    clear_faults();
+    set_fault(&mremap_fault, 0, NEVER, 1, ENOMEM);
+    mremap_unmaps_target = true;
+    for (int i = 0; i < 20; i++)
+        grow_without_moving(); /* the whole target is free: nothing is lost, and moving is tried again */
+    mremap_lets_foreign_in = true;
+    grow_without_moving();
+    arena_malloc_trim(0);
+    for (size_t i = 0; i < 4096; i++)
+        assert_int_equal(foreign[i], 0x6f);
+    mremap_unmaps_target = mremap_lets_foreign_in = false;
+    clear_faults();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mmap_may_fail_once_at_any_call),  cmocka_unit_test(mmap_may_fail_from_any_call_on),
-        cmocka_unit_test(the_other_calls_may_fail),        cmocka_unit_test(everything_may_fail_now_and_then),
+        cmocka_unit_test(mmap_may_fail_once_at_any_call),
+        cmocka_unit_test(mmap_may_fail_from_any_call_on),
+        cmocka_unit_test(the_other_calls_may_fail),
+        cmocka_unit_test(everything_may_fail_now_and_then),
         cmocka_unit_test(new_threads_live_without_memory),
+        cmocka_unit_test(a_failed_move_leaves_alone_what_others_mapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

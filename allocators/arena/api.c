@@ -28,8 +28,10 @@ static void api_fork_parent(void) {
 
 static void api_fork_child(void) {
     background_fork_child();
+    chunk_fork_child();
     arena_fork_child();
     tcache_fork_child();
+    ctl_fork_child();
 }
 
 void api_init(void) {

@@ -153,6 +153,12 @@ size_t chunk_store_trim(void) {
 }
 
 size_t chunk_store_bytes(void) {
+void chunk_fork_child(void) {
+    if (atomic_load_explicit(&store.lock.state, memory_order_relaxed) != 0)
+        store.n = 0;
+    lock_reset_in_child(&store.lock);
+}
+
     return store.n * chunk_bytes;
 }
 

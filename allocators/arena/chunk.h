@@ -174,6 +174,9 @@ bool chunk_destroy(struct chunk *chunk);
 size_t chunk_store_trim(void);
 size_t chunk_store_bytes(void);
 
+/** In a forked child: if another thread was at work in the store, its content is left behind. */
+void chunk_fork_child(void);
+
 /** Enters or removes a base in the registry; false if there is no memory for it. */
 bool chunk_register(uintptr_t base);
 void chunk_unregister(uintptr_t base);

@@ -42,6 +42,11 @@ static void ctl_refresh(void) {
     lock_release(&ctl_snapshot.lock);
 }
 
+void ctl_fork_child(void) {
+    lock_reset_in_child(&ctl_snapshot.lock);
+    ctl_snapshot.epoch = 0; /* it may have been half written: read anew at the next question */
+}
+
 static int ctl_give(struct ctl_request *req, const void *value, size_t bytes) {
     if (req->old == NULL || req->old_bytes == NULL)
         return 0;

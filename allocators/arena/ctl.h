@@ -24,4 +24,7 @@ int ctl_name_to_mib(const char *name, size_t *mib, size_t *mib_len);
 void ctl_print(void (*write_text)(void *, const char *), void *opaque, const char *options);
 void ctl_print_at_exit(void);
 
+/** In a forked child: the snapshot may have been another thread's work. */
+void ctl_fork_child(void);
+
 #endif

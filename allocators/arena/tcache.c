@@ -152,6 +152,54 @@ static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capac
 }
 
 /* Ready to cache the class; on first use it gets its first capacity, in the array of the cache's last owner if any. */
+/* Returns the oldest n objects. */
+static void tcache_bin_flush(unsigned class_idx, size_t n) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    size_t left = tcache_bin_count(class_idx) - n;
+    tcache_unmark(cb);
+    arena_flush(tcache_tls.arena, class_idx, cb->base, n);
+    memmove(cb->base, cb->base + n, left * sizeof cb->base[0]);
+    tcache_tls.tops[class_idx] = cb->base + left;
+    cb->n_returned += n;
+}
+
+static size_t tcache_bin_room_bytes(unsigned class_idx) {
+    return tcache_tls.cold->bins[class_idx].capacity * size_class_bytes(class_idx);
+}
+
+/* Halves the bin with the most room. False if none has room for two. */
+static bool tcache_bin_halve_largest(void) {
+    struct tcache *cold = tcache_tls.cold;
+    unsigned largest = SIZE_CLASS_N_BINS;
+    for (uint64_t bits = cold->open_bits; bits != 0; bits &= bits - 1) {
+        unsigned i = (unsigned)__builtin_ctzl(bits);
+        if (cold->bins[i].capacity > 1 &&
+            (largest == SIZE_CLASS_N_BINS || tcache_bin_room_bytes(i) > tcache_bin_room_bytes(largest)))
+            largest = i;
+    }
+    if (largest == SIZE_CLASS_N_BINS)
+        return false;
+    size_t n = tcache_bin_count(largest), capacity = cold->bins[largest].capacity / 2;
+    if (n > capacity) {
+        tcache_bin_flush(largest, n - capacity);
+        n = capacity;
+    }
+    return tcache_bin_set_capacity(largest, n, (unsigned)capacity);
+}
+
+/* How many of at most n objects of the class the cap leaves room for, after others have given up of theirs. */
+static unsigned tcache_claim(unsigned class_idx, unsigned n) {
+    const struct tcache *cold = tcache_tls.cold;
+    size_t bytes = size_class_bytes(class_idx);
+    while (n > 1 && n * bytes > conf.tcache_bytes)
+        n /= 2;
+    while (cold->capacity_bytes + n * bytes > conf.tcache_bytes && tcache_bin_halve_largest()) {
+    }
+    while (n != 0 && cold->capacity_bytes + n * bytes > conf.tcache_bytes)
+        n /= 2;
+    return n;
+}
+
 static bool tcache_bin_open(unsigned class_idx) {
     if (UTIL_LIKELY(tcache_bin_is_open(class_idx)))
         return true;
@@ -159,6 +207,9 @@ static bool tcache_bin_open(unsigned class_idx) {
         return false;
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     cb->n_fill = 1;
+    unsigned capacity = tcache_claim(class_idx, tcache_start_capacity(class_idx));
+    if (capacity == 0)
+        return false;
     cb->capacity = 0;
     return tcache_bin_set_capacity(class_idx, 0, tcache_start_capacity(class_idx));
 }
@@ -172,17 +223,6 @@ static void tcache_bin_grow(unsigned class_idx) {
     size_t more = util_min(capacity + 1, (conf.tcache_bytes - cold->capacity_bytes) / bytes);
     more = util_min(more, ((size_t)1 << TCACHE_MAX_LG) - 1 - capacity);
     tcache_bin_set_capacity(class_idx, tcache_bin_count(class_idx), (unsigned)(capacity + more));
-}
-
-/* Returns the oldest n objects. */
-static void tcache_bin_flush(unsigned class_idx, size_t n) {
-    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t left = tcache_bin_count(class_idx) - n;
-    tcache_unmark(cb);
-    arena_flush(tcache_tls.arena, class_idx, cb->base, n);
-    memmove(cb->base, cb->base + n, left * sizeof cb->base[0]);
-    tcache_tls.tops[class_idx] = cb->base + left;
-    cb->n_returned += n;
 }
 
 static void *tcache_alloc_direct(unsigned class_idx) {

@@ -10,7 +10,7 @@
 
 static _Atomic(struct arena *) arena_table[ARENA_MAX + 1]; /* the last one made: the reserve */
 static unsigned arena_n_in_table;
-static _Atomic unsigned arena_next_join;
+static _Atomic unsigned arena_next_join, arena_n_leavings;
 static _Atomic(struct arena *) arena_spare;
 
 void arena_init_table(unsigned n, unsigned lg_chunk) {
@@ -62,21 +62,32 @@ struct arena *arena_reserve(void) {
     return arena != NULL ? arena : arena_create(&arena_spare, ARENA_MAX);
 }
 
-/* Least loaded arena, the next in turn on a tie, or NULL if it cannot be made; *n_threads is its load. */
+/* What speaks against joining the arena: its threads, then, where there are none, how long ago the last one left. */
+static uint64_t arena_burden(unsigned idx) {
+    struct arena *arena = arena_peek(idx);
+    if (arena == NULL)
+        return UINT32_MAX;
+    uint64_t n_threads = atomic_load_explicit(&arena->n_threads, memory_order_relaxed);
+    if (n_threads != 0)
+        return n_threads << 32;
+    return UINT32_MAX - atomic_load_explicit(&arena->n_left_at, memory_order_relaxed);
+}
+
+/* Least burdened arena, the next in turn on a tie, or NULL if it cannot be made; *n_threads is its load. */
 static struct arena *arena_least_loaded(unsigned *n_threads) {
     unsigned n = arena_n_in_table, best = 0;
     unsigned start = atomic_fetch_add_explicit(&arena_next_join, 1, memory_order_relaxed) % n;
-    *n_threads = ~0u;
+    uint64_t least = UINT64_MAX;
     /* Those on the caller's node, or all if there are none. */
-    for (int pass = 0; pass < 2 && *n_threads == ~0u; pass++)
-        for (unsigned i = 0; i < n && *n_threads != 0; i++) {
-            struct arena *arena = arena_peek((start + i) % n);
-            unsigned load = arena == NULL ? 0 : atomic_load_explicit(&arena->n_threads, memory_order_relaxed);
-            if (load < *n_threads && (pass == 1 || arena_numa_allows((start + i) % n))) {
-                *n_threads = load;
+    for (int pass = 0; pass < 2 && least == UINT64_MAX; pass++)
+        for (unsigned i = 0; i < n; i++) {
+            uint64_t burden = arena_burden((start + i) % n);
+            if (burden < least && (pass == 1 || arena_numa_allows((start + i) % n))) {
+                least = burden;
                 best = (start + i) % n;
             }
         }
+    *n_threads = (unsigned)(least >> 32);
     return arena_get(best);
 }
 
@@ -93,7 +104,16 @@ struct arena *arena_join(void) {
     }
 }
 
+struct arena *arena_join_at(unsigned idx) {
+    struct arena *arena = arena_get(idx);
+    if (arena != NULL)
+        atomic_fetch_add_explicit(&arena->n_threads, 1, memory_order_relaxed);
+    return arena;
+}
+
 void arena_leave(struct arena *arena) {
+    unsigned now = atomic_fetch_add_explicit(&arena_n_leavings, 1, memory_order_relaxed) + 1;
+    atomic_store_explicit(&arena->n_left_at, now, memory_order_relaxed);
     atomic_fetch_sub_explicit(&arena->n_threads, 1, memory_order_relaxed);
 }
 
@@ -252,6 +272,14 @@ void arena_drain(struct arena *arena) {
         arena_exact_drain(arena);
         lock_release(&arena->pages_lock);
     }
+}
+
+void arena_tick_idle(unsigned *turn) {
+    struct arena *arena = arena_peek(*turn = (*turn + 1) % arena_n_in_table);
+    if (arena == NULL || atomic_load_explicit(&arena->n_threads, memory_order_relaxed) != 0)
+        return;
+    arena_drain(arena);
+    arena_tick(arena);
 }
 
 void arena_purge(struct arena *arena) {

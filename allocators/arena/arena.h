@@ -30,6 +30,8 @@ struct arena {
     unsigned idx;
     int node; /* NUMA node its memory is bound to, or -1 */
     _Atomic unsigned n_threads;
+    _Atomic unsigned
+        n_left_at; /* number, among all leavings, of the last thread that left it; 0 = none has */
 
     struct lock purge_lock; /* held by who purges, also while pages_lock is let go */
     bool is_held_by_fork;   /* guarded by the lock of forks */
@@ -71,9 +73,17 @@ struct arena *arena_get(unsigned idx);
 /** The arena if it has been made, else NULL. */
 struct arena *arena_peek(unsigned idx);
 
-/** The arena with the fewest threads, round-robin on a tie, counted as having one more. NULL: no memory. */
+/** The arena with the fewest threads, counted as having one more. Of several without threads, the one left last, whose
+ *  unused memory is warm; else round-robin. NULL: no memory. */
 struct arena *arena_join(void);
+
+/** The same with the arena of that index. */
+struct arena *arena_join_at(unsigned idx);
 void arena_leave(struct arena *arena);
+
+/** Does for one arena that no thread belongs to what its own would do: takes in what was sent back, and ticks. *turn
+ *  is the caller's, to go round. */
+void arena_tick_idle(unsigned *turn);
 
 /** The arena for allocations that find theirs locked by a fork. Its locks are not taken by a fork. */
 struct arena *arena_reserve(void);

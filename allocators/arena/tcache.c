@@ -34,6 +34,7 @@ struct tcache {
     uint64_t open_bits, gc_bits; /* classes with a stack; of these, those still to be aged in this round */
     size_t capacity_bytes;       /* sum over the bins */
     size_t n_flushes;
+    unsigned idle_turn; /* of arena_tick_idle */
     uint64_t n_allocated_bytes, last_event_ns;
     struct tcache_cold_bin bins[SIZE_CLASS_N_BINS];
 };
@@ -56,7 +57,7 @@ void tcache_init(void) {
 struct arena *tcache_arena(void) {
     struct tcache_tls *tls = &tcache_tls;
     if (tls->arena == NULL)
-        tls->arena = arena_join();
+        tls->arena = conf.is_percpu_arena ? arena_join_at(os_current_cpu() % arena_n()) : arena_join();
     return tls->arena;
 }
 
@@ -151,7 +152,6 @@ static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capac
     return true;
 }
 
-/* Ready to cache the class; on first use it gets its first capacity, in the array of the cache's last owner if any. */
 /* Returns the oldest n objects. */
 static void tcache_bin_flush(unsigned class_idx, size_t n) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
@@ -200,18 +200,19 @@ static unsigned tcache_claim(unsigned class_idx, unsigned n) {
     return n;
 }
 
+/* Ready to cache the class; on first use it gets its first capacity, in the array of the cache's last owner if any. */
 static bool tcache_bin_open(unsigned class_idx) {
     if (UTIL_LIKELY(tcache_bin_is_open(class_idx)))
         return true;
     if (tcache_tls.state != TCACHE_ACTIVE || size_class_bytes(class_idx) > conf.tcache_max_bytes)
         return false;
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    cb->n_fill = 1;
     unsigned capacity = tcache_claim(class_idx, tcache_start_capacity(class_idx));
     if (capacity == 0)
         return false;
+    cb->n_fill = 1;
     cb->capacity = 0;
-    return tcache_bin_set_capacity(class_idx, 0, tcache_start_capacity(class_idx));
+    return tcache_bin_set_capacity(class_idx, 0, capacity);
 }
 
 /* The bin ran both dry and full since its last change: it wants twice the room, as far as the cap allows. */
@@ -328,6 +329,7 @@ static void tcache_event(void) {
         cold->gc_bits &= cold->gc_bits - 1;
     }
     arena_tick(tls->arena);
+    arena_tick_idle(&cold->idle_turn);
     if (UTIL_UNLIKELY(conf.is_percpu_arena) && tls->arena->idx != os_current_cpu() % arena_n())
         tcache_set_arena(os_current_cpu() % arena_n());
 }
@@ -411,8 +413,7 @@ bool tcache_set_arena(unsigned idx) {
     }
     if (from != NULL)
         arena_leave(from);
-    atomic_fetch_add_explicit(&to->n_threads, 1, memory_order_relaxed);
-    tls->arena = to;
+    tls->arena = arena_join_at(idx);
     return true;
 }
 

@@ -7,6 +7,8 @@
 #define ARENA_HUGE_TRIES 8u
 /* Doublings by which a cached block may be larger than what it is cut down to. */
 #define ARENA_HUGE_LG_FIT 6u
+/* A block smaller than a huge page has none. */
+#define ARENA_HUGE_THP_BYTES ((size_t)2 << 20)
 
 void arena_huge_init(struct arena *arena) {
     lock_init(&arena->huge_lock, LOCK_HUGE);
@@ -74,13 +76,20 @@ void *arena_huge_take(struct arena *arena, size_t bytes) {
     return p;
 }
 
+/* What the settings say about where the pages of a new or grown block come from. */
+static void arena_huge_place(const struct arena *arena, const struct chunk *huge) {
+    bool is_large = huge->huge_bytes >= ARENA_HUGE_THP_BYTES;
+    if (conf.thp == CONF_THP_NEVER || (conf.thp == CONF_THP_ALWAYS && is_large))
+        os_advise_huge_pages(huge_payload(huge), huge->huge_bytes, conf.thp == CONF_THP_ALWAYS);
+    arena_numa_bind(arena, huge_payload(huge), huge->huge_bytes);
+}
+
 /* A new block, made without the lock. */
 static UTIL_NOINLINE struct chunk *arena_huge_make(struct arena *arena, size_t bytes, size_t align) {
     struct chunk *huge = huge_create(arena, bytes, align);
     if (huge == NULL)
         return NULL;
-    if (conf.thp != CONF_THP_DEFAULT)
-        os_advise_huge_pages(huge_payload(huge), huge->huge_bytes, conf.thp == CONF_THP_ALWAYS);
+    arena_huge_place(arena, huge);
     atomic_fetch_add_explicit(&arena->n_huge, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&arena->n_huge_bytes, huge->huge_bytes, memory_order_relaxed);
     return huge;
@@ -132,14 +141,18 @@ void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move) {
     struct arena *arena = huge->owner;
     size_t old = huge->huge_bytes;
     bytes = util_align_up(bytes, PAGE_BYTES);
-    if (bytes == old || arena_huge_resize_in_place(arena, huge, bytes))
+    if (bytes == old || arena_huge_resize_in_place(arena, huge, bytes)) {
+        if (bytes > old)
+            arena_huge_place(arena, huge);
         return huge_payload(huge);
+    }
     if (!may_move || bytes < old || huge->huge_offset != PAGE_BYTES)
         return NULL;
     struct chunk *moved = huge_move(huge, bytes);
     if (moved == NULL)
         return NULL;
     atomic_fetch_add_explicit(&arena->n_huge_bytes, bytes - old, memory_order_relaxed);
+    arena_huge_place(arena, moved);
     return huge_payload(moved);
 }
 

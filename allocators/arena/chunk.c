@@ -4,6 +4,7 @@
 
 #include "base.h"
 #include "bitmap.h"
+#include "conf.h"
 #include "os.h"
 
 struct chunk_geometry chunk_geo;
@@ -152,13 +153,13 @@ size_t chunk_store_trim(void) {
     return n * chunk_bytes;
 }
 
-size_t chunk_store_bytes(void) {
 void chunk_fork_child(void) {
     if (atomic_load_explicit(&store.lock.state, memory_order_relaxed) != 0)
         store.n = 0;
     lock_reset_in_child(&store.lock);
 }
 
+size_t chunk_store_bytes(void) {
     return store.n * chunk_bytes;
 }
 
@@ -204,8 +205,11 @@ bool chunk_destroy(struct chunk *chunk) {
     uintptr_t base = chunk_base(chunk);
     void *owner = chunk->owner;
     chunk_unregister(base);
-    bool is_purged = store.n < STORE_MAX && os_purge((void *)base, chunk_bytes) == 0;
-    if ((is_purged && chunk_store_put(base)) || os_unmap((void *)base, chunk_bytes) == 0)
+    bool is_kept = conf.is_retain && !chunk->is_thp && store.n < STORE_MAX;
+    if (!is_kept && os_unmap((void *)base, chunk_bytes) == 0)
+        return true;
+    bool is_purged = os_purge((void *)base, chunk_bytes) == 0;
+    if ((is_purged && chunk_store_put(base)) || (is_kept && os_unmap((void *)base, chunk_bytes) == 0))
         return true;
     if (is_purged) {
         chunk_format(base, owner); /* cannot fail: the registry has a leaf for it */

@@ -42,7 +42,7 @@ struct chunk {
     struct list dirty_link;      /* in its owner's list of chunks with dirty pages, oldest first */
     struct list all_link;
     uint32_t n_free_pages, n_dirty_pages, n_muzzy_pages, bucket;
-    bool is_thp;
+    bool is_thp; /* it has been asked that huge pages back it */
     /* For a huge block (CHUNK_HUGE_MAGIC) only: */
     uint32_t huge_class;
     bool huge_is_cached, huge_is_zeroed;

@@ -45,7 +45,7 @@ const struct conf_option conf_options[] = {
     CONF_ROW("thp", CONF_THP, thp, 0, 2, "transparent huge pages: default, always or never"),
     CONF_ROW("junk", CONF_BOOL, is_junk, 0, 1, "fill new blocks with 0xa5 and freed ones with 0x5a"),
     CONF_ROW("zero", CONF_BOOL, is_zero, 0, 1, "fill new blocks with zero"),
-    CONF_ROW("retain", CONF_BOOL, is_retain, 0, 1, "keep the addresses of some purged chunks for reuse"),
+    CONF_ROW("retain", CONF_BOOL, is_retain, 0, 1, "keep the addresses of up to 16 purged chunks for reuse"),
     CONF_ROW("stats_print", CONF_BOOL, is_stats_print, 0, 1, "print statistics at exit"),
     CONF_ROW("abort_conf", CONF_BOOL, is_abort_conf, 0, 1, "abort on a wrong setting"),
     CONF_ROW("confirm_conf", CONF_BOOL, is_confirm_conf, 0, 1, "print the settings that are applied"),

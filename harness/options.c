@@ -355,7 +355,8 @@ int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
             "given by path could not be used, nothing was measured, or a file could not be written; "
             "130 interrupted.\n\n"
             "Example: run-bench --threads 1..64 --allocators arena,jemalloc\n\n"
-            "run-bench gate --help: is a candidate slower than a baseline?",
+            "run-bench gate --help: is a candidate slower than a baseline?\n"
+            "run-bench report --help: one HTML file about a run",
     };
     struct parsing parsing = {.options = o, .problem = p};
     argp_err_exit_status = 2;

@@ -79,6 +79,7 @@ def parse(argv):
     parser.add_argument("--replay", type=Path, metavar="RUN",
                         help="judge the rows of a stored gate again; measures and writes nothing")
     args = parser.parse_args(argv)
+    args.argv = ["gate", *argv]
     of_times = ("--delta", "--Delta", "--alpha", "--max-pairs", "--max-run-delay", "--budget", "--replay",
                 "--threads")
     clash = [option for option in of_times if any(word.split("=")[0] == option for word in argv)]
@@ -160,7 +161,8 @@ def write_all(gate, folder, rule, args, names):
         gate_report.junit(trials, gate.skipped, f"{names[1]} against {names[0]}"), encoding="utf-8")
     (folder / "gate.md").write_text(gate_report.markdown(trials, gate.skipped, rule, *names),
                                     encoding="utf-8")
-    verdict = {"verdict": overall(trials).value, "baseline": names[0], "candidate": names[1],
+    verdict = {"argv": args.argv, "verdict": overall(trials).value,
+               "baseline": names[0], "candidate": names[1],
                "seed": args.seed, "delta": rule.delta, "Delta": rule.big_delta, "alpha": rule.alpha,
                "looks": rule.looks, "max_run_delay": rule.max_run_delay,
                "cells": [{"name": c.name, "verdict": c.trial.verdict.value, "why": c.trial.why, "ops": c.ops,
@@ -193,7 +195,8 @@ def count(args, sides, names, rows, folder):
         encoding="utf-8")
     (folder / "gate.md").write_text(
         exact.markdown(gate.verdicts, gate.skipped, gate_report.SIGN, verdict, *names), encoding="utf-8")
-    write_json(folder, {"verdict": verdict.value, "baseline": names[0], "candidate": names[1],
+    write_json(folder, {"argv": args.argv, "verdict": verdict.value,
+                        "baseline": names[0], "candidate": names[1],
                         "cells": [{"name": c.name, "verdict": c.verdict.value, "why": c.why}
                                   for c in gate.verdicts], "skipped": gate.skipped})
     for name in sorted(p.name for p in folder.iterdir()):

@@ -224,3 +224,55 @@ CHECKS = (
 def examine(machine, environment=os.environ):
     """All findings, in the order of CHECKS."""
     return [check(machine) for check in CHECKS] + [check_tunables(environment)]
+
+
+class RecordedMachine(Machine):
+    """The machine as the manifest of a run describes it. What a manifest does not hold is not shown."""
+
+    def __init__(self, manifest):
+        super().__init__()
+        self.manifest = manifest
+        memory = self._fact("machine", "memory") or {}
+        cpu = self._fact("machine", "cpu") or {}
+        total = memory.get("swap_total_bytes")
+        load = self._fact("activity_before", "load_average")
+        chosen = memory.get("thp_enabled")
+        self.texts = {
+            "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": cpu.get("governor"),
+            "sys/devices/system/cpu/cpufreq/boost": cpu.get("boost"),
+            "sys/devices/system/cpu/smt/control": cpu.get("smt"),
+            "sys/kernel/mm/transparent_hugepage/enabled": f"[{chosen}]" if chosen else None,
+            "proc/sys/kernel/randomize_va_space": self._fact("machine", "aslr"),
+            "proc/sys/vm/overcommit_memory": memory.get("overcommit"),
+            "proc/meminfo": None if total is None else f"SwapTotal: {total // 1024} kB",
+            "proc/sys/kernel/numa_balancing": memory.get("numa_balancing"),
+            "sys/devices/system/clocksource/clocksource0/current_clocksource":
+                self._fact("machine", "clock_source"),
+            "proc/loadavg": " ".join(map(str, load)) if load else None}
+
+    def _fact(self, *path):
+        value = self.manifest
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def text(self, path):
+        value = self.texts.get(path)
+        return None if value is None else str(value)
+
+    def n_cpus(self):
+        """Of `0-3,8`: 5."""
+        online = str(self._fact("machine", "cpu", "online") or "")
+        ranges = re.findall(r"(\d+)(?:-(\d+))?", online)
+        return sum(int(last or first) - int(first) + 1 for first, last in ranges) or None
+
+    def cgroup(self, name):
+        return self._fact("machine", "cgroup", name)
+
+
+def examine_recorded(manifest):
+    """Findings on the machine of a stored run, from its manifest."""
+    machine = RecordedMachine(manifest)
+    environment = {name: value or "" for name, value in (manifest.get("environment") or {}).items()}
+    checks = [check for check in CHECKS if check is not check_steal]
+    return [check(machine) for check in checks] + [check_tunables(environment)]

@@ -19,7 +19,7 @@ INK = "#222222"
 FAINT = "#666666"
 SHADE = "#F1EFEA"
 DPI = 150
-PANEL_WIDTH_IN = 5.2
+PANEL_WIDTH_IN = 4.6
 LINE_GAP_IN = 0.2
 """Between the names beside the lines."""
 LABEL_WIDTH = 0.0082
@@ -49,7 +49,7 @@ def draw_picture(p):
 
 def draw_panel(p):
     """The same for half a page: smaller, and without the texts, which stand beside it there."""
-    height = max(3.4, LINE_GAP_IN * len(p.lines) + 1.0)
+    height = max(3.1, LINE_GAP_IN * len(p.lines) + 1.0)
     figure = Figure(figsize=(PANEL_WIDTH_IN, height))
     labels_in = 0.42 + 0.067 * max(len(line.title) for line in p.lines)
     axes = figure.add_axes((0.52 / PANEL_WIDTH_IN, 0.46 / height, 1 - (0.52 + labels_in) / PANEL_WIDTH_IN,
@@ -84,7 +84,7 @@ def draw_overview(pictures):
     looks = {line.label: line.look for p in pictures for line in p.lines}
     names = short_names(ordered_looks(looks))
     handles = [Line2D([], [], label=name + (" (bound)" if looks[label].is_reference else ""),
-                      **_line_style(looks[label])) for label, name in names.items()]
+                      **line_style(looks[label])) for label, name in names.items()]
     figure.legend(handles=handles, loc="lower center", ncol=math.ceil(len(handles) / 2), frameon=False,
                   fontsize=8.5, bbox_to_anchor=(0.5, 0.36 / height))
     texts = [(1 - 0.36 / height, f"{pictures[0].style.overview}, against threads", 13, "bold", INK),
@@ -118,7 +118,7 @@ def save(figure, stem):
     return paths
 
 
-def _line_style(look):
+def line_style(look):
     return {"color": look.colour, "marker": look.marker, "markersize": 5, "linewidth": 1.6,
             "linestyle": "--" if look.is_reference else "-",
             "markerfacecolor": look.colour if look.is_filled else "white"}
@@ -150,7 +150,7 @@ def _draw_axes(axes, p):
         axes.fill_between(line.threads, line.lows, line.highs, color=line.look.colour, alpha=0.12,
                           linewidth=0, zorder=2)
         axes.plot(line.threads, line.values, gid=f"line-{line.label}",
-                  zorder=3 if line.look.is_reference else 4, **_line_style(line.look))
+                  zorder=3 if line.look.is_reference else 4, **line_style(line.look))
 
 
 def _mark_limits(axes, p, with_text):
@@ -177,7 +177,7 @@ def _label_lines(axes, p):
     for line, end, place in zip(p.lines, ends, places):
         options = {"transform": axes.transAxes, "clip_on": False}
         axes.add_line(Line2D([1.0, turn], [end, place], color=line.look.colour, linewidth=0.6, **options))
-        axes.add_line(Line2D([point], [place], **_line_style(line.look), **options))
+        axes.add_line(Line2D([point], [place], **line_style(line.look), **options))
         axes.text(name, place, line.title, transform=axes.transAxes, va="center", fontsize=9, color=INK)
 
 

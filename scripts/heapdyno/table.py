@@ -46,6 +46,14 @@ def find_best(cells, better):
     return better(eligible, key=lambda r: r["median"])
 
 
+def best_of(cells, metric):
+    """find_best by a metric of TABLES; None also where memory stands at different numbers of operations."""
+    measured = pd.DataFrame([c for c in cells if c["n"] > 0])
+    if metric == "peak_rss_bytes" and len(measured) and not has_equal_ops(measured):
+        return None
+    return find_best(cells, TABLES[metric][2])
+
+
 def mark(row, best):
     """`*` for the best, `~` where the interval overlaps that of the best, so that this run cannot tell them
     apart."""
@@ -101,11 +109,11 @@ def format_run(run, summary, width=WIDTH):
 
 def format_table(of_table, metric, width):
     """The lines of one table, broken into blocks of thread counts where it is wider than `width`."""
-    title, scale, better = TABLES[metric]
+    title, scale, _ = TABLES[metric]
     first = of_table.iloc[0]
     rows = {(r["label"], r["threads"]): r for r in of_table.to_dict("records")}
     labels = list(style.looks(of_table["label"]))
-    columns = [_format_column(rows, labels, threads, metric, scale, better)
+    columns = [_format_column(rows, labels, threads, metric, scale)
                for threads in sorted(of_table["threads"].unique())]
     conditions = " ".join(first[c] for c in ("params", "load", "placement", "membind", "wrap", "ambient")
                           if first[c])
@@ -119,14 +127,11 @@ def format_table(of_table, metric, width):
     return lines
 
 
-def _format_column(rows, labels, threads, metric, scale, better):
+def _format_column(rows, labels, threads, metric, scale):
     """Head and cells of one thread count, padded to one width with a gap before."""
     cells = [rows.get((label, threads)) for label in labels]
     present = [c for c in cells if c is not None]
-    best = find_best(present, better)
-    measured = pd.DataFrame([c for c in present if c["n"] > 0] or present)
-    if metric == "peak_rss_bytes" and not has_equal_ops(measured):
-        best = None
+    best = best_of(present, metric)
     is_over = any(c["oversubscribed"] == 1 for c in present)
     texts = [f"{threads:.0f}" + ("+" if is_over else " ")]
     texts += ["-" if c is None else cell_text(c, best, scale) for c in cells]

@@ -139,4 +139,23 @@ struct alloc_counts {
 void counting_wrap(const struct alloc_ops *inner, struct alloc_ops *outer);
 void counting_read(struct alloc_counts *out);
 
+/*
+ * Entries that note in which 64-byte lines the live blocks of which owner lie, and pass the calls on. For the sharing
+ * pass only: the ledger takes 128 bytes for each line in which a block ever began or ended, and a lock for each call.
+ * An owner is who asked for a block: 0, or the number that sharing_set_owner gave to the calling thread; threads that
+ * follow one another in one role share a number. A line is shared while it holds live blocks of more than one owner,
+ * and passive while, besides, a block in it was once freed by another than its owner.
+ * sharing_wrap may be called once per process.
+ */
+#define SHARING_MAX_OWNER 1024
+struct alloc_sharing {
+    uint64_t n_allocs;                     /* the three below were added up after each */
+    uint64_t n_lines, n_shared, n_passive; /* lines with live blocks; of these, shared; of these, passive */
+    uint64_t n_faults; /* blocks given out while they were live, or taken back while they were not */
+};
+void sharing_wrap(const struct alloc_ops *inner, struct alloc_ops *outer);
+void sharing_set_owner(unsigned owner);
+/* While no thread is inside of an entry. */
+void sharing_read(struct alloc_sharing *out);
+
 #endif

@@ -15,6 +15,7 @@
 #include "harness/environment.h"
 #include "harness/machine.h"
 #include "harness/spawn.h"
+#include "harness/strace.h"
 
 union message {
     struct cell_header header;
@@ -291,7 +292,7 @@ static void judge_ops(struct record *r) {
 /* The audit's other half: the workload says how many it makes, the counting entries how many there were. */
 static void judge_counts(struct record *r) {
     const struct cell_result *x = &r->result;
-    if (r->status != STATUS_OK || r->cell->pass != PASS_AUDIT)
+    if (r->status != STATUS_OK || (r->cell->pass != PASS_AUDIT && r->cell->pass != PASS_SHARING))
         return;
     if (x->expected_allocs == UINT64_MAX || x->counted_allocs == UINT64_MAX || x->counted_frees == UINT64_MAX)
         record_settle(r, STATUS_UNPROVEN, "the audit did not count allocations");
@@ -305,18 +306,29 @@ static void judge_counts(struct record *r) {
                       x->counted_frees, x->counted_allocs);
 }
 
-/* What callgrind counted. Nothing else that such a process says of its costs is one. An allocator that works, as its
- * audit has shown, but not under valgrind, is skipped. */
+/* An allocator that works, as its audit has shown, but not under an instrument, is skipped. */
+static void excuse_crash(const struct conversation *c, const char *instrument) {
+    struct record *r = c->record;
+    if (r->status != STATUS_CRASH || c->was_killed)
+        return;
+    char why[sizeof r->why];
+    snprintf(why, sizeof why, "%s", r->why);
+    record_settle(r, STATUS_SKIP, "does not run under %s: %s", instrument, why);
+}
+
+static void judge_trace(const struct conversation *c, const struct strace *tracer) {
+    struct record *r = c->record;
+    struct problem p = {{0}};
+    excuse_crash(c, "strace");
+    if (r->status == STATUS_OK && strace_read(tracer, &r->syscalls, &p) != 0)
+        record_settle(r, STATUS_UNPROVEN, "%s", p.text);
+}
+
 static void judge_profile(const struct conversation *c, const struct callgrind *counter) {
     struct record *r = c->record;
     struct callgrind_counts counts;
     struct problem p = {{0}};
-    record_forget_costs(r);
-    if (r->status == STATUS_CRASH && !c->was_killed) {
-        char why[sizeof r->why];
-        snprintf(why, sizeof why, "%s", r->why);
-        record_settle(r, STATUS_SKIP, "does not run under callgrind: %s", why);
-    }
+    excuse_crash(c, "callgrind");
     if (r->status != STATUS_OK)
         return;
     bool is_libc = r->cell->allocator->row != NULL && r->cell->allocator->row->candidates == NULL &&
@@ -334,24 +346,62 @@ static const struct membind *membind_of(const struct plan_cell *cell) {
     return cell->slots != NULL ? &cell->slots->membind : &first_touch; /* a probe has no slots */
 }
 
+/* What a cell is run under. */
+struct instruments {
+    struct callgrind counter;
+    struct strace tracer;
+    const char *wrap;  /* NULL: nothing */
+    unsigned slowdown; /* by how much the deadline is stretched */
+};
+
+static int instruments_open(struct instruments *x, const struct bench *b, enum cell_pass pass,
+                            struct problem *p) {
+    *x = (struct instruments){.wrap = b->options->wrap, .slowdown = 1};
+    if (pass == PASS_INSTRUCTIONS) {
+        x->wrap = x->counter.command;
+        x->slowdown = CALLGRIND_SLOWDOWN;
+        return callgrind_open(&x->counter, p);
+    }
+    if (pass == PASS_SYSCALLS) {
+        x->wrap = x->tracer.command;
+        x->slowdown = STRACE_SLOWDOWN;
+        return strace_open(&x->tracer, p);
+    }
+    return 0;
+}
+
+static void instruments_close(struct instruments *x) {
+    callgrind_close(&x->counter);
+    strace_close(&x->tracer);
+}
+
+/* What such a process says of its times and its memory are the instrument's. */
+static void judge_instruments(const struct conversation *c, const struct instruments *x) {
+    enum cell_pass pass = c->record->cell->pass;
+    if (pass == PASS_INSTRUCTIONS || pass == PASS_SYSCALLS || pass == PASS_SHARING)
+        record_forget_costs(c->record);
+    if (pass == PASS_INSTRUCTIONS)
+        judge_profile(c, &x->counter);
+    else if (pass == PASS_SYSCALLS)
+        judge_trace(c, &x->tracer);
+}
+
 int collect_cell(struct bench *b, enum allocator_load load, const char *library, struct record *r,
                  struct problem *p) {
     struct conversation c = {
         .bench = b, .record = r, .stage = STAGE_PROVING, .n_oom_kills = machine_oom_kills()};
     struct environment e;
-    struct callgrind counter = {0};
-    bool is_counted = r->cell->pass == PASS_INSTRUCTIONS;
+    struct instruments instruments = {0};
     int err =
         environment_make(&e, environ, r->cell->allocator->config, load == LOAD_PRELOAD ? library : "", p);
     if (err != 0)
         goto out;
-    if (is_counted && (err = callgrind_open(&counter, p)) != 0)
+    err = instruments_open(&instruments, b, r->cell->pass, p);
+    if (err != 0)
         goto out;
     r->start_unix_ns = bench_unix_now_ns();
-    c.deadline_ns = bench_now_ns() + b->options->timeout_ns * (is_counted ? CALLGRIND_SLOWDOWN : 1) +
-                    r->cell->duration_ns;
-    err = spawn_start(&c.child, b->cell_path, is_counted ? counter.command : b->options->wrap, e.variables,
-                      membind_of(r->cell), p);
+    c.deadline_ns = bench_now_ns() + b->options->timeout_ns * instruments.slowdown + r->cell->duration_ns;
+    err = spawn_start(&c.child, b->cell_path, instruments.wrap, e.variables, membind_of(r->cell), p);
     if (err != 0)
         goto out;
     say_spec(&c, load);
@@ -365,14 +415,13 @@ int collect_cell(struct bench *b, enum allocator_load load, const char *library,
     judge_end(&c, wait_status);
     judge_ops(r);
     judge_counts(r);
-    if (is_counted)
-        judge_profile(&c, &counter);
+    judge_instruments(&c, &instruments);
     if (r->status != STATUS_OK)
         record_drop_numbers(r);
     if (heard == HEARD_STOP)
         err = COLLECT_STOPPED;
 out:
-    callgrind_close(&counter);
+    instruments_close(&instruments);
     environment_free(&e);
     return err;
 }

@@ -102,6 +102,7 @@ static void emit_generations(FILE *out, const struct record *r, size_t offset) {
 #define COUNT(member) emit_u64, offsetof(struct record, result.member)
 #define FRACTION(member) emit_fraction, offsetof(struct record, result.member)
 #define STAT(member) emit_stat, offsetof(struct record, result.stats.member)
+#define SYSCALLS(member) emit_u64, offsetof(struct record, syscalls.member)
 #define LATER emit_later, 0
 
 /* clang-format off */
@@ -109,7 +110,7 @@ static const struct column column_table[] = {
     {"schema", "", "integer", "Version of this table; rises when a column changes its meaning", emit_schema, 0},
     {"run_id", "", "text", "The run that made the row", emit_run_id, 0},
     {"cell_id", "", "text", "First 12 hex digits of the SHA-256 over allocator, config, load, workload, workload_version, params, threads, placement, membind, pass, and wrap and ambient when there are any", emit_cell_id, 0},
-    {"pass", "", "text", "timed: throughput counts; audit: fixed operations behind counting entries, the pass in which memory is compared; instructions: under callgrind, nothing but instructions is measured", emit_pass, 0},
+    {"pass", "", "text", "timed: throughput counts; audit: fixed operations behind counting entries, the pass in which memory is compared; instructions: under callgrind, nothing but instructions is measured; syscalls: under strace, nothing but system calls; sharing: behind entries that note where each block lies, nothing but lines", emit_pass, 0},
     {"host", "", "text", "Name of the machine", emit_host, 0},
     {"allocator", "", "text", "Name in the registry, or the label given with NAME=PATH.so", emit_allocator, 0},
     {"allocator_version", "", "text", "As the library says; empty: it does not say", PROOF(version)},
@@ -154,7 +155,7 @@ static const struct column column_table[] = {
     {"nivcsw", "switches", "integer", "Involuntary context switches of the measured phase", COUNT(nivcsw)},
     {"minflt", "faults", "integer", "Minor page faults of the measured phase", COUNT(minflt)},
     {"majflt", "faults", "integer", "Major page faults of the measured phase", COUNT(majflt)},
-    {"syscalls", "calls", "integer", "System calls of the measured phase", LATER},
+    {"syscalls", "calls", "integer", "System calls of the measured phase, of every name (pass syscalls, docs/syscalls.md)", SYSCALLS(total)},
     {"instructions", "instructions", "integer", "Instructions of the measured phase in user mode: the workload's loop and the allocator (docs/instructions.md)", COUNT(instructions)},
     {"alloc_instructions", "instructions", "integer", "Of these, the ones executed in the allocator and in what it calls (pass instructions)", emit_u64, offsetof(struct record, alloc_instructions)},
     {"cycles", "cycles", "integer", "Cycles of the measured phase in user mode (--instructions perf)", COUNT(cycles)},
@@ -171,7 +172,7 @@ static const struct column column_table[] = {
     {"alloc_active_bytes", "bytes", "integer", "In pages with live objects, as the allocator counts them", STAT(active_bytes)},
     {"alloc_resident_bytes", "bytes", "integer", "Resident, as the allocator counts it", STAT(resident_bytes)},
     {"alloc_metadata_bytes", "bytes", "integer", "In the allocator's own structures, as it counts them", STAT(metadata_bytes)},
-    {"shared_line_fraction", "", "fraction", "Share of 64-byte lines with live objects of more than one thread", FRACTION(shared_line_fraction)},
+    {"shared_line_fraction", "", "fraction", "Of the 64-byte lines with live objects, the share that holds those of more than one thread: pass sharing, after each allocation of the measured phase; elsewhere by the probe of the false-sharing workloads (docs/workloads.md)", FRACTION(shared_line_fraction)},
     {"lat_p50_ns", "ns", "integer", "Latency of an operation, median", LATER},
     {"lat_p90_ns", "ns", "integer", "Latency, 90th percentile", LATER},
     {"lat_p99_ns", "ns", "integer", "Latency, 99th percentile", LATER},
@@ -185,6 +186,15 @@ static const struct column column_table[] = {
     {"why", "", "text", "Reason of a status that is not ok", emit_text, offsetof(struct record, why)},
     {"wrap", "", "text", "Command under which the process ran, as given with --wrap", emit_wrap, 0},
     {"ambient", "", "text", "Variables that allocators read and that were set where run-bench was started, VAR=VALUE;VAR2=VALUE: they reach every allocator", emit_ambient, 0},
+    {"passive_line_fraction", "", "fraction", "Of the same lines, the share that is shared and in which a block was once freed by another thread than had allocated it (pass sharing)", FRACTION(passive_line_fraction)},
+    {"sys_mmap", "calls", "integer", "Of the system calls, those of mmap (pass syscalls)", SYSCALLS(by_name[SYSCALL_MMAP])},
+    {"sys_munmap", "calls", "integer", "munmap (pass syscalls)", SYSCALLS(by_name[SYSCALL_MUNMAP])},
+    {"sys_mremap", "calls", "integer", "mremap (pass syscalls)", SYSCALLS(by_name[SYSCALL_MREMAP])},
+    {"sys_madvise", "calls", "integer", "madvise (pass syscalls)", SYSCALLS(by_name[SYSCALL_MADVISE])},
+    {"sys_mprotect", "calls", "integer", "mprotect (pass syscalls)", SYSCALLS(by_name[SYSCALL_MPROTECT])},
+    {"sys_brk", "calls", "integer", "brk (pass syscalls)", SYSCALLS(by_name[SYSCALL_BRK])},
+    {"sys_futex", "calls", "integer", "futex (pass syscalls)", SYSCALLS(by_name[SYSCALL_FUTEX])},
+    {"sys_sched_yield", "calls", "integer", "sched_yield (pass syscalls)", SYSCALLS(by_name[SYSCALL_SCHED_YIELD])},
 };
 /* clang-format on */
 #define N_COLUMNS (sizeof column_table / sizeof column_table[0])

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "harness/callgrind.h"
+#include "harness/strace.h"
 
 static void note_missing_counters(FILE *notices) {
     struct perf_event_attr attr = {
@@ -34,6 +35,8 @@ int instruments_check(const struct options *o, FILE *notices, struct problem *p)
     int err = membind_check(&o->membind, p);
     if (err == 0 && o->instrument == INSTRUMENT_CALLGRIND)
         err = callgrind_check(p);
+    if (err == 0 && o->has_syscalls)
+        err = strace_check(p);
     if (err == 0 && o->instrument == INSTRUMENT_PERF)
         note_missing_counters(notices);
     return err;

@@ -102,6 +102,27 @@ static int take_instructions(struct options *o, const char *value, struct proble
     return 0;
 }
 
+static int take_syscalls(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    (void)p;
+    o->has_syscalls = true;
+    return 0;
+}
+
+static int take_sharing(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    (void)p;
+    o->has_sharing = true;
+    return 0;
+}
+
+static int take_audit_only(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    (void)p;
+    o->is_audit_only = true;
+    return 0;
+}
+
 static int take_membind(struct options *o, const char *value, struct problem *p) {
     if (membind_parse(value, &o->membind) != 0)
         return problem_set(p, EINVAL, "allowed are " MEMBIND_ALLOWED);
@@ -203,6 +224,8 @@ static const struct option_row {
     {"ops", "N", "End cells after N operations over all threads, in place of a time", take_ops},
     {"timeout", "TIME", "Kill a cell that takes this much longer than its window (default: 60)",
      take_timeout},
+    {"audit-only", NULL,
+     "No timed cells: counts and memory at fixed operations, and what is asked for besides", take_audit_only},
     {"quick", NULL, "Threads 1,2, three repetitions, 0.2 s: a first look in about a minute", take_quick},
     {"plan", "FILE",
      "Run exactly the rows of FILE, in the form of plan.csv; - reads standard input, where each row is run "
@@ -226,6 +249,13 @@ static const struct option_row {
      "callgrind: one more pass of the cells with one thread under valgrind, which counts the workload's loop "
      "instruction by instruction; perf: the processor's counters, in the timed pass, where it has some",
      take_instructions},
+    {"sharing", NULL,
+     "One more pass of the cells with several threads, which looks after each allocation which 64-byte lines "
+     "hold live objects of more than one thread",
+     take_sharing},
+    {"syscalls", NULL,
+     "One more pass under strace, which counts the system calls of the measured phase by name",
+     take_syscalls},
     {NULL, NULL, "Where the results go:", NULL},
     {"out", "DIR", "Folder for the run; must be new or empty (default: results/ and the time)", take_out},
     {"resume", "DIR", "Go on with an interrupted run: what it was asked for, less what is there",
@@ -280,6 +310,16 @@ static int options_check(const struct options *o, struct problem *p) {
     if (o->instrument == INSTRUMENT_CALLGRIND && o->wrap != NULL)
         return problem_set(p, EINVAL,
                            "--instructions callgrind and --wrap exclude each other: callgrind is a wrap");
+    if (o->has_syscalls && o->wrap != NULL)
+        return problem_set(p, EINVAL, "--syscalls and --wrap exclude each other: strace is a wrap");
+    if (o->is_audit_only && o->duration_ns != 0)
+        return problem_set(p, EINVAL,
+                           "--audit-only and --duration exclude each other: audits end by operations");
+    if (o->is_audit_only && o->instrument == INSTRUMENT_PERF)
+        return problem_set(
+            p, EINVAL,
+            "--audit-only and --instructions perf exclude each other: perf reads counters in the "
+            "timed pass");
     if (o->resume != NULL && o->n_given > 1)
         return problem_set(p, EINVAL, "--resume stands alone: what to run is in the manifest of its folder");
     if (o->plan != NULL && o->selects != NULL)

@@ -45,6 +45,8 @@ struct options {
     enum placement placement;
     enum allocator_load load;
     enum instrument instrument;
+    bool has_syscalls, has_sharing; /* passes besides */
+    bool is_audit_only;             /* no timed pass */
     struct membind membind;
     bool is_quick;
     const char *out;    /* NULL: results/<time> */

@@ -10,8 +10,8 @@
 #include "workloads/prng.h"
 
 const char *pass_name(enum cell_pass pass) {
-    static const char *const names[] = {"timed",        "audit",    "rss",  "latency",
-                                        "instructions", "syscalls", "probe"};
+    static const char *const names[] = {"timed",        "audit",    "rss",     "latency",
+                                        "instructions", "syscalls", "sharing", "probe"};
     return names[pass];
 }
 
@@ -20,7 +20,8 @@ const char *load_name(enum allocator_load load) {
 }
 
 int pass_parse(const char *text, enum cell_pass *out) {
-    static const enum cell_pass planned[] = {PASS_TIMED, PASS_AUDIT, PASS_INSTRUCTIONS};
+    static const enum cell_pass planned[] = {PASS_TIMED, PASS_AUDIT, PASS_INSTRUCTIONS, PASS_SYSCALLS,
+                                             PASS_SHARING};
     for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
         *out = planned[i];
         if (strcmp(text, pass_name(*out)) == 0)
@@ -132,9 +133,13 @@ struct passes {
 };
 
 static struct passes passes_of(const struct options *o) {
-    struct passes x = {.repeated = {PASS_AUDIT, PASS_TIMED}, .n_repeated = 2};
+    struct passes x = {.repeated = {PASS_AUDIT, PASS_TIMED}, .n_repeated = o->is_audit_only ? 1 : 2};
     if (o->instrument == INSTRUMENT_CALLGRIND)
         x.once[x.n_once++] = PASS_INSTRUCTIONS;
+    if (o->has_syscalls)
+        x.once[x.n_once++] = PASS_SYSCALLS;
+    if (o->has_sharing)
+        x.once[x.n_once++] = PASS_SHARING;
     return x;
 }
 
@@ -154,7 +159,7 @@ static uint64_t ops_of(const struct options *o, const struct workload_choice *w,
         return o->ops_total;
     if (pass == PASS_INSTRUCTIONS)
         return row->audit_ops > COUNTED_OPS_DIVISOR ? row->audit_ops / COUNTED_OPS_DIVISOR : row->audit_ops;
-    return pass == PASS_AUDIT ? workload_audit_ops(row, w->params, n_threads) : 0;
+    return pass != PASS_TIMED ? workload_audit_ops(row, w->params, n_threads) : 0;
 }
 
 /* Each identity once, then shuffled. */

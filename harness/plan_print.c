@@ -11,11 +11,16 @@
 #define THREAD_NS 8000000ull
 #define FIXED_OPS_NS 60000000ull
 #define CALLGRIND_NS 4000000000ull
+#define STRACE_NS 400000000ull
 
 uint64_t plan_cell_estimate_ns(const struct plan_cell *cell) {
     if (cell->pass == PASS_INSTRUCTIONS) /* with more threads there is no process */
         return cell->slots->n_threads == 1 ? CALLGRIND_NS : 0;
     uint64_t work_ns = cell->ops_total != 0 ? FIXED_OPS_NS : cell->duration_ns;
+    if (cell->pass == PASS_SHARING && cell->slots->n_threads == 1)
+        return 0;
+    if (cell->pass == PASS_SYSCALLS)
+        work_ns += STRACE_NS;
     return START_NS + cell->slots->n_threads * THREAD_NS + work_ns;
 }
 
@@ -72,9 +77,11 @@ void plan_write_text(FILE *out, const struct plan *plan, const struct topology *
     const struct options *o = plan->options;
     fprintf(out, "machine:    %u packages, %u NUMA nodes, %u cores, %u processing units%s\n", t->n_packages,
             t->n_nodes, t->n_cores, t->n_pus, t->is_thissystem ? "" : " (not this machine: plan only)");
-    fprintf(out, "sweep:      %zu allocators x %zu workloads x %u thread counts x (%u audits + %u timed%s)\n",
-            o->allocators.n, o->n_workloads, o->threads.n, o->reps, o->reps,
-            o->instrument == INSTRUMENT_CALLGRIND ? " + 1 instructions" : "");
+    fprintf(out,
+            "sweep:      %zu allocators x %zu workloads x %u thread counts x (%u audits + %u timed%s%s%s)\n",
+            o->allocators.n, o->n_workloads, o->threads.n, o->reps, o->is_audit_only ? 0 : o->reps,
+            o->instrument == INSTRUMENT_CALLGRIND ? " + 1 instructions" : "",
+            o->has_syscalls ? " + 1 syscalls" : "", o->has_sharing ? " + 1 sharing" : "");
     fprintf(out, "conditions: load %s, placement %s, membind %s, seed %" PRIu64 "\n\n", load_name(o->load),
             placement_name(o->placement), membind_name(&o->membind, membind), o->seed);
     fprintf(out, "threads  processing units by slot\n");

@@ -135,7 +135,7 @@ static int take_words(const struct row *row, struct plan_cell *cell, struct slot
     const char *pass = row_field(row, COLUMN_PASS), *load = row_field(row, COLUMN_LOAD),
                *placement = row_field(row, COLUMN_PLACEMENT), *membind = row_field(row, COLUMN_MEMBIND);
     if (pass_parse(pass, &cell->pass) != 0)
-        return problem_set(p, EINVAL, "pass '%s': allowed are timed, audit, instructions", pass);
+        return problem_set(p, EINVAL, "pass '%s': allowed are " PLAN_PASSES, pass);
     if (load_parse(load, &cell->load) != 0)
         return problem_set(p, EINVAL, "load '%s': allowed are dlopen, preload", load);
     if (placement_parse(placement, &slots->placement) != 0)
@@ -152,8 +152,8 @@ static int take_length(const struct row *row, struct plan_cell *cell, struct pro
          has_ops = row_field(row, COLUMN_OPS_TARGET)[0] != '\0';
     if (has_time == has_ops)
         return problem_set(p, EINVAL, "one of duration_ns and ops_target must be given");
-    if (has_time && cell->pass == PASS_AUDIT)
-        return problem_set(p, EINVAL, "an audit is ended by ops_target");
+    if (has_time && cell->pass != PASS_TIMED)
+        return problem_set(p, EINVAL, "a cell of pass %s is ended by ops_target", pass_name(cell->pass));
     cell->duration_ns = cell->ops_total = 0;
     if (has_time)
         return take_number(row, COLUMN_DURATION, 1, 86400ull * UNITS_NS_PER_S, &cell->duration_ns, p);

@@ -25,7 +25,7 @@
 
 #define CELL_FD 3
 #define CELL_MAGIC 0x6f6e7968u
-#define CELL_VERSION 2u
+#define CELL_VERSION 3u
 
 enum cell_pass {
     PASS_TIMED,
@@ -34,7 +34,18 @@ enum cell_pass {
     PASS_LATENCY,
     PASS_INSTRUCTIONS,
     PASS_SYSCALLS,
+    PASS_SHARING,
     PASS_PROBE
+};
+
+/* In the syscalls pass the measured process says by these system calls, prctl(CELL_MARK_OPTION, mark), which fail and do
+ * nothing, when what follows in the trace counts. */
+#define CELL_MARK_OPTION 0x68640000
+enum cell_mark {
+    MARK_BEGIN = 1, /* main: the measured phase */
+    MARK_END,
+    MARK_IN, /* a thread: from here on it is the workload's; one that was never OUT is from its birth */
+    MARK_OUT
 };
 
 enum cell_status {
@@ -102,7 +113,7 @@ struct cell_result {
     uint64_t start_skew_ns;
     uint64_t n_generations_min; /* fewest successors over the slots; not measured without successors */
     double remote_free_fraction;
-    double shared_line_fraction;
+    double shared_line_fraction, passive_line_fraction;
     uint64_t expected_allocs, counted_allocs, counted_frees;               /* counted: audit pass only */
     uint64_t user_ns, sys_ns, run_delay_ns, nvcsw, nivcsw, minflt, majflt; /* measured phase */
     uint64_t start_rss_bytes;                                              /* before the workload's setup */

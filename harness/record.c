@@ -43,6 +43,7 @@ static void result_clear(struct cell_result *r) {
         .n_generations_min = UINT64_MAX,
         .remote_free_fraction = NAN,
         .shared_line_fraction = NAN,
+        .passive_line_fraction = NAN,
         .expected_allocs = UINT64_MAX,
         .counted_allocs = UINT64_MAX,
         .counted_frees = UINT64_MAX,
@@ -75,6 +76,7 @@ void record_init(struct record *r, const struct run_identity *run, const struct 
     r->cell = cell;
     r->exit_code = -1;
     r->alloc_instructions = UINT64_MAX;
+    syscall_counts_clear(&r->syscalls);
     result_clear(&r->result);
 }
 
@@ -83,7 +85,12 @@ void record_forget_costs(struct record *r) {
     result_clear(&r->result);
     r->result.ops = kept.ops;
     r->result.expected_allocs = kept.expected_allocs;
+    r->result.counted_allocs = kept.counted_allocs;
+    r->result.counted_frees = kept.counted_frees;
+    r->result.n_generations_min = kept.n_generations_min;
     r->result.remote_free_fraction = kept.remote_free_fraction;
+    r->result.shared_line_fraction = kept.shared_line_fraction;
+    r->result.passive_line_fraction = kept.passive_line_fraction;
     r->result.instructions = kept.instructions;
     r->result.stats = kept.stats;
 }
@@ -94,6 +101,7 @@ void record_drop_numbers(struct record *r) {
     r->result.expected_allocs = kept.expected_allocs;
     r->result.counted_allocs = kept.counted_allocs;
     r->result.counted_frees = kept.counted_frees;
+    syscall_counts_clear(&r->syscalls);
     r->alloc_instructions = UINT64_MAX;
 }
 

@@ -10,6 +10,7 @@
 
 #include "harness/digest.h"
 #include "harness/plan.h"
+#include "harness/strace.h"
 
 #define RECORD_SCHEMA 1
 #define RUN_ID_BYTES 64
@@ -26,6 +27,7 @@ struct record {
     const struct plan_cell *cell;
     struct cell_proof proof; /* zeros until the cell sent it */
     struct cell_result result;
+    struct syscall_counts syscalls; /* of the measured phase, by name (pass syscalls) */
     uint64_t alloc_instructions; /* of result.instructions, those of the allocator; UINT64_MAX: not known */
     char library_sha256[DIGEST_HEX_BYTES]; /* empty: no file */
     enum cell_status status;

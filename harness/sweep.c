@@ -40,6 +40,8 @@ static bool settle_unrun(const struct sweep *s, struct record *r, const char *li
         record_settle(r, STATUS_SKIP, "%s needs at least %u threads", row->name, row->min_threads);
     } else if (cell->pass == PASS_INSTRUCTIONS && cell->slots->n_threads != 1) {
         record_settle(r, STATUS_SKIP, "instructions are counted with one thread");
+    } else if (cell->pass == PASS_SHARING && cell->slots->n_threads == 1) {
+        record_settle(r, STATUS_SKIP, "one thread shares no lines");
     } else if (cell->load == LOAD_PRELOAD && library == NULL) {
         record_settle(r, probe->status == STATUS_OK ? STATUS_SKIP : probe->status,
                       "no library to preload: %s", probe->why);

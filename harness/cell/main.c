@@ -29,7 +29,7 @@ static struct cell_proof proof;
 static struct cell_tids tids;
 static struct cell_result result;
 static struct subject subject;
-static struct alloc_ops counted_ops;
+static struct alloc_ops counted_ops, noted_ops;
 static struct run run;
 
 static _Noreturn void die(const char *why) {
@@ -98,6 +98,8 @@ static const char *why_unsupported(const struct workload *w) {
         return "the allocator has no malloc_usable_size";
     if ((flags & ALLOCATOR_FLOOR) && !(w->flags & WORKLOAD_NO_LIVE_SET))
         return "a floor holds one block, the workload needs a live set";
+    if ((flags & ALLOCATOR_FLOOR) && spec.pass == PASS_SHARING)
+        return "a floor gives one block to all threads";
     if ((flags & ALLOCATOR_THREAD_LOCAL) && (w->flags & WORKLOAD_ONE_WAY) && spec.n_threads > 1)
         return "memory flows one way, and this allocator never brings it back";
     return NULL;
@@ -142,7 +144,8 @@ static void clear_result(void) {
     result.header = header;
     result.status = STATUS_OK;
     memset(result.why, 0, sizeof result.why);
-    result.remote_free_fraction = result.shared_line_fraction = result.on_node_fraction = NAN;
+    result.remote_free_fraction = result.on_node_fraction = NAN;
+    result.shared_line_fraction = result.passive_line_fraction = NAN;
     result.stats = unknown;
 }
 
@@ -229,12 +232,32 @@ static void judge_counts(void) {
         unproven("%llu allocations were counted, but %llu frees", made, freed);
 }
 
+static bool is_counted(void) {
+    return spec.pass == PASS_AUDIT || spec.pass == PASS_SHARING;
+}
+
+/* An address that two hold at a time belongs to no allocator. */
+static void judge_ledger(void) {
+    struct alloc_sharing sharing;
+    sharing_read(&sharing);
+    if (result.status == STATUS_OK && sharing.n_faults > 0)
+        unproven("%llu blocks were given out while they were live, or freed while they were not",
+                 (unsigned long long)sharing.n_faults);
+}
+
+/* The entries that the workload calls in this pass. */
+static const struct alloc_ops *wrap_entries(void) {
+    if (!is_counted())
+        return &subject.ops;
+    counting_wrap(&subject.ops, &counted_ops);
+    if (spec.pass != PASS_SHARING)
+        return &counted_ops;
+    sharing_wrap(&counted_ops, &noted_ops);
+    return &noted_ops;
+}
+
 static void measure(const struct workload *workload) {
-    const struct alloc_ops *heap = &subject.ops;
-    if (spec.pass == PASS_AUDIT) {
-        counting_wrap(&subject.ops, &counted_ops);
-        heap = &counted_ops;
-    }
+    const struct alloc_ops *heap = wrap_entries();
     clear_result();
     if (run_create(&run, &spec, workload, heap))
         finish_failed();
@@ -254,15 +277,19 @@ static void measure(const struct workload *workload) {
     run_report(&run, &result);
     if (run_finish(&run))
         finish_failed();
-    result.shared_line_fraction = run.cell.shared_line_fraction; /* the probe may have found it only now */
+    if (spec.pass != PASS_SHARING)
+        result.shared_line_fraction =
+            run.cell.shared_line_fraction; /* the probe may have found it only now */
     if (workload->expected_allocs)
         result.expected_allocs = workload->expected_allocs(&run.cell);
     if (workload->teardown)
         workload->teardown(&run.cell);
     report_end();
     judge_ops();
-    if (spec.pass == PASS_AUDIT)
+    if (is_counted())
         judge_counts();
+    if (spec.pass == PASS_SHARING)
+        judge_ledger();
     finish();
 }
 

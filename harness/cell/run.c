@@ -6,7 +6,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include <sys/prctl.h>
+
 #include "harness/cell/scratch.h"
+
+_Static_assert(CELL_MAX_THREADS <= SHARING_MAX_OWNER, "a slot is an owner, main another");
 
 /* Enough for the linker's surplus of thread-local storage and any workload; only touched pages count. */
 #define STACK_BYTES ((size_t)256 << 10)
@@ -124,6 +128,16 @@ static void open_counters(struct run *r) {
     counters_open(&r->counters, tids, tids ? r->cell.n_threads : 0);
 }
 
+/* The measured phase begins or has ended: all threads are at the gate. */
+static void note_edge(struct run *r, bool is_begin) {
+    struct probe_usage usage = probe_usage();
+    *(is_begin ? &r->usage_before : &r->usage_after) = usage;
+    if (r->spec->pass == PASS_SHARING)
+        sharing_read(is_begin ? &r->sharing_before : &r->sharing_after);
+    else if (r->spec->pass == PASS_SYSCALLS)
+        prctl(CELL_MARK_OPTION, is_begin ? MARK_BEGIN : MARK_END, 0, 0, 0);
+}
+
 int run_measure(struct run *r) {
     struct cell *c = &r->cell;
     int err = r->workload->setup ? r->workload->setup(c) : 0;
@@ -141,12 +155,12 @@ int run_measure(struct run *r) {
     begin_phase(r, PHASE_MEASURED);
     if (r->spec->has_counters)
         open_counters(r);
-    r->usage_before = probe_usage();
+    note_edge(r, true);
     gate_open(&r->gate);
     if (r->spec->ops_total == 0)
         end_by_clock(r);
     err = wait_gate(r);
-    r->usage_after = probe_usage();
+    note_edge(r, false);
     if (r->spec->has_counters)
         counters_read(&r->counters);
     c->is_measuring = false;
@@ -209,11 +223,21 @@ static void report_slots(const struct run *r, struct cell_result *out) {
     out->remote_free_fraction = n_frees && is_told ? (double)n_remote / (double)n_frees : NAN;
 }
 
+static void report_sharing(const struct run *r, struct cell_result *out) {
+    const struct alloc_sharing *a = &r->sharing_before, *b = &r->sharing_after;
+    out->shared_line_fraction = r->cell.shared_line_fraction;
+    if (r->spec->pass != PASS_SHARING)
+        return;
+    double n_lines = (double)(b->n_lines - a->n_lines);
+    out->shared_line_fraction = n_lines > 0 ? (double)(b->n_shared - a->n_shared) / n_lines : NAN;
+    out->passive_line_fraction = n_lines > 0 ? (double)(b->n_passive - a->n_passive) / n_lines : NAN;
+}
+
 void run_report(const struct run *r, struct cell_result *out) {
     const struct probe_usage *a = &r->usage_before, *b = &r->usage_after;
     report_slots(r, out);
     report_window(r, out);
-    out->shared_line_fraction = r->cell.shared_line_fraction;
+    report_sharing(r, out);
     out->user_ns = b->user_ns - a->user_ns;
     out->sys_ns = b->sys_ns - a->sys_ns;
     out->nvcsw = b->nvcsw - a->nvcsw;

@@ -50,7 +50,8 @@ struct run {
     _Atomic int window_state; /* written under window_lock; main peeks */
     uint64_t open_ns, close_ns;
     struct probe_usage usage_before, usage_after;
-    struct counters counters; /* of the measured phase, when spec->has_counters */
+    struct alloc_sharing sharing_before, sharing_after; /* of the measured phase, in the sharing pass */
+    struct counters counters;                           /* of the measured phase, when spec->has_counters */
 };
 
 /* Fills run and makes its threads, which publish their tids and wait. 0, or -errno after cell_fail. */

@@ -1,5 +1,6 @@
 /* What the threads do: the phases of one slot, and the making of successors. */
 #include <errno.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <valgrind/callgrind.h>
@@ -43,6 +44,12 @@ static bool make_successor(struct slot *s) {
     return false;
 }
 
+/* What this thread does next counts in the trace, or no longer. */
+static void mark(const struct run *r, enum cell_mark mark) {
+    if (r->spec->pass == PASS_SYSCALLS)
+        prctl(CELL_MARK_OPTION, mark, 0, 0, 0);
+}
+
 /* The workload's own loop, and nothing else, is what callgrind is let to see. Elsewhere its requests are no-ops. */
 static enum run_result run_counted(struct slot *s) {
     CALLGRIND_START_INSTRUMENTATION;
@@ -65,12 +72,14 @@ static bool serve(struct slot *s) {
             s->is_started = true;
         else
             window_enter(r, s);
+        mark(r, MARK_IN);
     }
     /* Also after a stop: other slots may wait for this one. */
     result = is_counted ? run_counted(s) : r->workload->run(s->worker);
     if (result == RUN_SUCCEED && atomic_load(&r->cell.is_stopping))
         result = RUN_DONE; /* a successor born after the end would have nothing to do */
     if (result == RUN_DONE && is_measured) {
+        mark(r, MARK_OUT);
         s->finish_ns = probe_now_ns();
         window_close(r);
     }
@@ -97,6 +106,8 @@ void *slot_main(void *arg) {
     struct run *r = s->run;
 
     s->thread = pthread_self();
+    if (r->spec->pass == PASS_SHARING)
+        sharing_set_owner(s->worker->idx + 1);
     if (s->phase == PHASE_BORN) {
         s->tid = (int32_t)gettid();
         gate_pass(&r->gate);
@@ -108,6 +119,7 @@ void *slot_main(void *arg) {
     if (s->phase == PHASE_WARMUP) {
         if (s->worker->ops_budget > 0 && !serve(s))
             return NULL;
+        mark(r, MARK_OUT);
         gate_pass(&r->gate);
         s->phase = PHASE_MEASURED;
     }

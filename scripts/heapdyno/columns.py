@@ -19,8 +19,10 @@ INTEGERS = (
     "cache_misses", "dtlb_misses", "peak_live_bytes", "start_rss_bytes", "peak_rss_bytes",
     "end_rss_bytes", "retained_rss_bytes", "anon_huge_bytes", "alloc_allocated_bytes",
     "alloc_active_bytes", "alloc_resident_bytes", "alloc_metadata_bytes", "lat_p50_ns", "lat_p90_ns",
-    "lat_p99_ns", "lat_p999_ns", "lat_max_ns", "min_thread_ops", "max_thread_ops")
-FRACTIONS = ("on_node_fraction", "ops_per_s", "remote_free_fraction", "fragmentation", "shared_line_fraction")
+    "lat_p99_ns", "lat_p999_ns", "lat_max_ns", "min_thread_ops", "max_thread_ops", "sys_mmap", "sys_munmap",
+    "sys_mremap", "sys_madvise", "sys_mprotect", "sys_brk", "sys_futex", "sys_sched_yield")
+FRACTIONS = ("on_node_fraction", "ops_per_s", "remote_free_fraction", "fragmentation", "shared_line_fraction",
+             "passive_line_fraction")
 NUMBERS = INTEGERS + FRACTIONS
 """Read as float. `seed` is not among them: it has 64 bits that count."""
 

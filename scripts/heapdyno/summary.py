@@ -11,6 +11,9 @@ METRICS = {"ops_per_s": "timed", "peak_rss_bytes": "audit", "retained_rss_bytes"
 """Metric (a column of samples.csv) and the one pass it is taken from. Memory is compared at a fixed number of
 operations only: in a run that ends by the clock, a slow allocator allocates less."""
 
+INSTEAD = {"shared_line_fraction": "sharing"}
+"""The pass that is taken instead in a run that has it."""
+
 OPTIONAL = {"shared_line_fraction"}
 """Metrics that only some workloads have: no row in the summary for a cell that has none."""
 
@@ -29,6 +32,8 @@ def summarize(run):
     comparisons = name_comparisons(samples)
     rows = []
     for metric, metric_pass in METRICS.items():
+        if (samples["pass"] == INSTEAD.get(metric)).any():
+            metric_pass = INSTEAD[metric]
         of_pass = samples[samples["pass"] == metric_pass]
         for identity, cell in of_pass.groupby(list(columns.IDENTITY), sort=False):
             if metric in OPTIONAL and cell[metric].isna().all():

@@ -17,7 +17,7 @@ TABLES = {
 }
 
 DETERMINISTIC = {"shared_line_fraction"}
-"""Metrics whose single values may be ranked. Of any other, one value without its noise names no winner."""
+"""Metrics whose single values of the audit may be ranked. Of any other, one value without its noise names no winner."""
 
 
 def three_digits(value):
@@ -59,7 +59,7 @@ def mark(row, best):
     apart."""
     if best is None or row["n"] == 0 or style.is_reference(row["label"]):
         return " "
-    if best["n"] == 1 and best["metric"] not in DETERMINISTIC:
+    if best["n"] == 1 and not (best["metric"] in DETERMINISTIC and best["pass"] == "audit"):
         return " "
     if row["median"] == best["median"]:
         return "*"

@@ -71,6 +71,87 @@ needs_valgrind() {
   [ ! -e "$OUT" ]
 }
 
+needs_strace() {
+  strace -o /dev/null true 2>/dev/null || skip "no strace that may trace"
+}
+
+@test "syscalls: none for a pair from a thread's own list, by name for large blocks, in a pass of its own" {
+  needs_strace
+  "$BENCH" --out "$OUT" --threads 1,2 --reps 1 --audit-only --syscalls --workloads malloc-test,malloc-large \
+    --allocators glibc,null
+  every_cell_once
+  run rows pass workload allocator threads status syscalls sys_mmap sys_munmap minflt peak_rss_bytes
+  echo "$output"
+  for n in 1 2; do
+    grep -q "^syscalls malloc-test glibc $n ok 0 0 0 *$" <<<"$output"
+    grep -q "^syscalls malloc-test null $n ok 0 0 0 *$" <<<"$output"
+  done
+  # a replacement of 5 to 25 MiB is beyond glibc's greatest threshold for mmap but for the smallest blocks
+  grep '^syscalls malloc-large glibc' <<<"$output" | awk '$6 >= $7 + $8 && $7 > 0 && $8 > 0 { n++ } END { exit n != 2 }'
+  grep '^audit' <<<"$output" | awk '$9 != "" && NF == 7 { n++ } NF > 7 { bad = 1 } END { exit bad }'
+  run bash -c 'ls /tmp/heapdyno-strace.* 2>/dev/null'
+  [ -z "$output" ]
+}
+
+@test "syscalls: threads that are born in the measured phase count with their making" {
+  needs_strace
+  "$BENCH" --out "$OUT" --threads 2 --reps 1 --audit-only --syscalls --workloads thread-churn --allocators glibc \
+    --ops 20000
+  run rows pass generations syscalls sys_madvise
+  echo "$output"
+  # libc gives back the stack of each thread that ends
+  grep '^syscalls' <<<"$output" | awk '$2 >= 9 && $3 > 2 * $4 && $4 >= 18 { n++ } END { exit n != 1 }'
+}
+
+@test "syscalls: without strace nothing is measured, and nothing goes between it and the cell" {
+  refused "exclude each other: strace is a wrap" --syscalls --wrap 'nice -n 5' --out "$OUT"
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  PATH=$BATS_TEST_TMPDIR/bin refused "strace cannot be run; the Debian package that brings it is strace" \
+    --syscalls --out "$OUT"
+  printf '#!/bin/sh\nexit 1\n' >"$BATS_TEST_TMPDIR/bin/strace"
+  chmod +x "$BATS_TEST_TMPDIR/bin/strace"
+  PATH=$BATS_TEST_TMPDIR/bin refused "strace may not trace here" --syscalls --out "$OUT"
+  [ ! -e "$OUT" ]
+}
+
+@test "syscalls and sharing: an interrupted run is gone on with" {
+  needs_strace
+  "$BENCH" --out "$OUT" --threads 2 --reps 1 --audit-only --syscalls --sharing --workloads pair --allocators glibc \
+    --ops 5000
+  cp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/whole"
+  head -n 2 "$BATS_TEST_TMPDIR/whole" >"$OUT/samples.csv"
+  "$BENCH" --resume "$OUT"
+  every_cell_once
+  [ "$(column pass | sort | paste -sd' ')" = "audit sharing syscalls" ]
+  [ "$(column status | sort -u)" = ok ]
+}
+
+@test "sharing: arena keeps the lines of eight threads apart, and null, which does not, is seen" {
+  quick --audit-only --sharing --threads 1,8 --ops 40000 --allocators arena,null \
+    --workloads false-sharing-active,false-sharing-passive
+  run rows pass allocator workload threads status shared_line_fraction passive_line_fraction peak_rss_bytes why
+  echo "$output"
+  grep -q '^sharing arena false-sharing-active 8 ok 0 0 *$' <<<"$output"
+  grep '^sharing null false-sharing-passive 8 ok' <<<"$output" |
+    awk '$6 > 0.5 && $7 > 0.5 && $7 <= $6 && NF == 7 { n++ } END { exit n != 1 }'
+  [ "$(grep -c '^sharing .* 1 skip *one thread shares no lines$' <<<"$output")" -eq 4 ]
+}
+
+@test "sharing: a floor, which has one block for all, is skipped" {
+  quick --audit-only --sharing --threads 2 --allocators floor --workloads pair
+  run rows pass status why
+  echo "$output"
+  grep -q '^sharing skip a floor gives one block to all threads$' <<<"$output"
+}
+
+@test "audit-only: no timed cells, and no options for them" {
+  quick --audit-only --workloads malloc-test --allocators glibc
+  [ "$(column pass)" = audit ]
+  refused "exclude each other: audits end by operations" --audit-only --duration 1 --out "$OUT.2"
+  refused "perf reads counters in the timed pass" --audit-only --instructions perf --out "$OUT.2"
+  [ ! -e "$OUT.2" ]
+}
+
 @test "perf: rows are there without counters, which is said once" {
   run quick --workloads pair --allocators glibc,null --instructions perf
   echo "$output"

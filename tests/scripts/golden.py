@@ -14,7 +14,9 @@ HEADER = """
     peak_live_bytes, start_rss_bytes, peak_rss_bytes, end_rss_bytes, retained_rss_bytes,
     fragmentation, anon_huge_bytes, alloc_allocated_bytes, alloc_active_bytes, alloc_resident_bytes,
     alloc_metadata_bytes, shared_line_fraction, lat_p50_ns, lat_p90_ns, lat_p99_ns, lat_p999_ns,
-    lat_max_ns, min_thread_ops, max_thread_ops, status, exit_code, signal, why, wrap, ambient
+    lat_max_ns, min_thread_ops, max_thread_ops, status, exit_code, signal, why, wrap, ambient,
+    passive_line_fraction, sys_mmap, sys_munmap, sys_mremap, sys_madvise, sys_mprotect, sys_brk, sys_futex,
+    sys_sched_yield
 """.replace(",", " ").split()
 
 IDENTITY = ("allocator", "config", "load", "workload", "workload_version", "params", "threads", "placement",

@@ -508,6 +508,35 @@ static void too_many_threads_are_out_of_memory(void **state) {
     assert_says(answer.result.why, "a thread could not be made");
 }
 
+/* The ledger of the sharing pass sees an address that is given out again while it is live. */
+static void an_address_held_twice_is_unproven(void **state) {
+    static const int64_t params[] = {64, 8000}; /* size_bytes, blocks */
+    (void)state;
+    struct order o =
+        with_fixture(make_order("subject", "linux-scalability", PASS_SHARING, 2), "overlap", "5000");
+    memcpy(o.spec.params, params, sizeof params);
+    o.spec.ops_total = 64000;
+    run_cell(o);
+    assert_true(answer.has_result);
+    assert_int_equal(answer.result.status, STATUS_UNPROVEN);
+    assert_says(answer.result.why, "given out while they were live");
+    assert_true(isnan(answer.result.shared_line_fraction));
+}
+
+/* A chain of threads shares no line with itself: what it shares is with main, whose blocks are gone soon. Were each
+ * generation an owner, a tenth of the lines would be shared. */
+static void successors_are_one_owner(void **state) {
+    (void)state;
+    struct order o = make_sound_order("larson", PASS_SHARING, 1);
+    o.spec.ops_total = 20000;
+    run_cell(o);
+    assert_result_ok();
+    assert_int_equal(answer.result.counted_allocs, answer.result.expected_allocs);
+    assert_true(answer.result.n_generations_min >= WORKLOAD_MIN_GENERATIONS);
+    assert_true(answer.result.shared_line_fraction >= 0 && answer.result.shared_line_fraction < 0.01);
+    assert_true(answer.result.passive_line_fraction <= answer.result.shared_line_fraction);
+}
+
 static void crash_leaves_a_signal_and_no_result(void **state) {
     (void)state;
     struct order o = with_fixture(make_order("subject", "malloc-test", PASS_TIMED, 2), "crash", "5000");
@@ -677,6 +706,8 @@ int main(void) {
         cmocka_unit_test(faulty_allocators_are_unproven),
         cmocka_unit_test(exhaustion_in_the_run_is_out_of_memory),
         cmocka_unit_test(too_many_threads_are_out_of_memory),
+        cmocka_unit_test(an_address_held_twice_is_unproven),
+        cmocka_unit_test(successors_are_one_owner),
         cmocka_unit_test(crash_leaves_a_signal_and_no_result),
         cmocka_unit_test(hang_leaves_silence),
         cmocka_unit_test(preloaded_library_is_told_from_others),

@@ -76,6 +76,9 @@ static void what_was_not_measured_is_empty(void **state) {
                                         "signal",
                                         "start_unix_ns",
                                         "syscalls",
+                                        "sys_mmap",
+                                        "sys_sched_yield",
+                                        "passive_line_fraction",
                                         "lat_p50_ns",
                                         "fragmentation",
                                         "ops_target",
@@ -119,7 +122,12 @@ static void measured_values_come_out(void **state) {
     r.result.n_generations_min = 3;
     r.result.remote_free_fraction = 0.25;
     r.result.stats.active_bytes = 0;
+    r.syscalls.total = 12;
+    r.syscalls.by_name[SYSCALL_SCHED_YIELD] = 0;
     row_load(&r);
+    assert_string_equal(value("syscalls"), "12");
+    assert_string_equal(value("sys_sched_yield"), "0");
+    assert_string_equal(value("sys_brk"), "");
     assert_string_equal(value("ops"), "0");
     assert_string_equal(value("ops_per_s"), "1500000000");
     assert_string_equal(value("generations"), "3");

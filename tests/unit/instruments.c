@@ -11,6 +11,7 @@
 
 #include "harness/callgrind.h"
 #include "harness/membind.h"
+#include "harness/strace.h"
 #include "harness/topology.h"
 
 #define PROGRAM "/tree/build/cell"
@@ -113,6 +114,68 @@ static void units_know_their_node(void **state) {
     topology_close(&t);
 }
 
+static int parse_trace(const char *text, struct syscall_counts *out, struct problem *p) {
+    FILE *in = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+    assert_non_null(in);
+    int err = strace_parse(in, out, p);
+    fclose(in);
+    return err;
+}
+
+/* 10 is main, 20 and 21 the slots' first threads, 22 a successor, 30 a thread of the allocator's own. Of the marks 1 is
+ * begin, 2 end, 3 in, 4 out. */
+/* clang-format off */
+static const char trace[] =
+    "20    brk(0) = 0x1000\n"
+    "20    prctl(0x68640000, 0x4, 0, 0, 0) = -1 EINVAL (Invalid argument)\n"
+    "21    prctl(0x68640000, 0x4, 0, 0, 0) = -1 EINVAL (Invalid argument)\n"
+    "20    futex(0x1, 0, 0 <unfinished ...>\n"
+    "10    prctl(0x68640000, 0x1, 0, 0, 0) = -1 EINVAL (Invalid argument)\n"
+    "10    futex(0x1, 0x1, 0x7fffffff) = 2\n" /* main opens the gate */
+    "20    <... futex resumed>) = 0\n"
+    "20    prctl(0x68640000, 0x3, 0, 0, 0) = -1 EINVAL (Invalid argument)\n"
+    "20    mmap(0, 0x1000, 0x3, 0x22, 0xffffffff, 0) = 0x7f0000000000\n"
+    "21    futex(0x1, 0, 0) = 0\n" /* still at the gate */
+    "21    prctl(0x68640000, 0x3, 0, 0, 0 <unfinished ...>\n"
+    "30    mmap(0, 0x2000, 0x3, 0x22, 0xffffffff, 0) = 0x7f0000001000\n"
+    "21    <... prctl resumed>) = -1 EINVAL (Invalid argument)\n"
+    "21    madvise(0x7f0000000000, 0x1000, 0x4 <unfinished ...>\n"
+    "21    <... madvise resumed>) = 0\n"
+    "21    prctl(0xf, 0x1) = 0\n"
+    "21    clone3(0x7ffc, 0x58 <unfinished ...>\n"
+    "22    sched_yield() = 0\n"
+    "21    +++ exited with 0 +++\n"
+    "20    --- SIGCONT {si_signo=SIGCONT} ---\n"
+    "22    prctl(0x68640000, 0x4, 0, 0, 0) = -1 EINVAL (Invalid argument)\n"
+    "22    munmap(0x7f0000000000, 0x1000) = 0\n"
+    "20    prctl(0x68640000, 0x4, 0, 0, 0) = -1 EINVAL (Invalid argument)\n"
+    "20    futex(0x1, 0, 0 <unfinished ...>\n"
+    "10    prctl(0x68640000, 0x2, 0, 0, 0) = -1 EINVAL (Invalid argument)\n"
+    "20    brk(0x2000) = 0x2000\n";
+/* clang-format on */
+
+static void trace_counts_what_the_marks_enclose(void **state) {
+    (void)state;
+    struct syscall_counts n;
+    struct problem p;
+    assert_int_equal(parse_trace(trace, &n, &p), 0);
+    assert_int_equal(n.total, 6);
+    assert_int_equal(n.by_name[SYSCALL_MMAP], 2);
+    assert_int_equal(n.by_name[SYSCALL_MADVISE], 1);
+    assert_int_equal(n.by_name[SYSCALL_SCHED_YIELD], 1);
+    assert_int_equal(n.by_name[SYSCALL_FUTEX] + n.by_name[SYSCALL_BRK] + n.by_name[SYSCALL_MUNMAP], 0);
+}
+
+static void trace_without_its_marks_is_refused(void **state) {
+    (void)state;
+    struct syscall_counts n;
+    struct problem p;
+    assert_int_equal(parse_trace("10    brk(0) = 0\n", &n, &p), -EBADMSG);
+    assert_non_null(strstr(p.text, "the beginning of the measured phase"));
+    assert_int_equal(parse_trace("10    prctl(0x68640000, 0x1) = -1\n20    brk(0) = 0\n", &n, &p), -EBADMSG);
+    assert_non_null(strstr(p.text, "the end of the measured phase"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(profile_is_shared_out_by_file),
@@ -121,6 +184,8 @@ int main(void) {
         cmocka_unit_test(policies_have_one_spelling),
         cmocka_unit_test(node_that_is_not_there_is_refused),
         cmocka_unit_test(units_know_their_node),
+        cmocka_unit_test(trace_counts_what_the_marks_enclose),
+        cmocka_unit_test(trace_without_its_marks_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

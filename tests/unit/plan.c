@@ -94,6 +94,24 @@ static void blocks_are_complete(void **state) {
     plan_drop(&x);
 }
 
+/* One block each after the repetitions, at the audits' operations; --audit-only leaves the timed blocks out. */
+static void passes_besides_come_once_and_last(void **state) {
+    static const enum cell_pass passes[] = {PASS_AUDIT, PASS_AUDIT, PASS_SYSCALLS, PASS_SHARING};
+    struct planned x;
+    (void)state;
+    plan_line(
+        &x, "--threads 1,2 --allocators glibc --workloads larson --reps 2 --audit-only --sharing --syscalls");
+    assert_int_equal(x.plan.n_cells, 2 * 4);
+    for (size_t i = 0; i < x.plan.n_cells; i++) {
+        const struct plan_cell *cell = &x.plan.cells[i];
+        assert_int_equal(cell->pass, passes[i / 2]);
+        assert_int_equal(cell->repetition, i / 2 == 1 ? 2 : 1);
+        assert_int_equal(cell->ops_total, 500000);
+        assert_int_equal(cell->duration_ns, 0);
+    }
+    plan_drop(&x);
+}
+
 static void blocks_are_shuffled_apart(void **state) {
     (void)state;
     struct planned x;
@@ -226,6 +244,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_command_same_plan),
         cmocka_unit_test(blocks_are_complete),
+        cmocka_unit_test(passes_besides_come_once_and_last),
         cmocka_unit_test(blocks_are_shuffled_apart),
         cmocka_unit_test(audit_grows_with_the_threads_that_succeed),
         cmocka_unit_test(audits_belong_to_their_cells),

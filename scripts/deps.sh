@@ -12,12 +12,12 @@ packages="
   gcc libc6-dev make git
   libhwloc-dev libnuma-dev libjansson-dev libssl-dev
   libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 libtbbmalloc2 libclang-rt-14-dev
-  valgrind
+  valgrind strace
   gnuplot-nox fonts-dejavu-core python3-matplotlib python3-pandas python3-scipy python3-statsmodels python3-jinja2
 "
 # To test and lint:
 check_packages="
-  g++ libcmocka-dev bats python3-pytest python3-jsonschema python3-yaml hwloc-nox strace procps
+  g++ libcmocka-dev bats python3-pytest python3-jsonschema python3-yaml hwloc-nox procps
   redis-server perl sqlite3 chromium
   clang-14 clang-format-14 clang-tidy-14 cppcheck shellcheck python3-flake8
 "

@@ -23,7 +23,7 @@ static struct heap_ops ops;
 int LLVMFuzzerTestOneInput(const uint8_t *program, size_t n_bytes);
 
 int LLVMFuzzerTestOneInput(const uint8_t *program, size_t n_bytes) {
-    heap_ops_init(&ops, 1, MAX_LIVE_BYTES);
+    heap_ops_init(&ops, &heap_calls_arena, 1, MAX_LIVE_BYTES);
     heap_ops_run(&ops, program, n_bytes);
     if (heap_ops_finish(&ops) != NULL) {
         fprintf(stderr, "heap: %s (size %zu)\n", ops.error, ops.error_at);
@@ -50,7 +50,7 @@ static int run_file(const char *path) {
     }
     size_t n = fread(program, 1, sizeof program, file);
     fclose(file);
-    heap_ops_init(&ops, 1, MAX_LIVE_BYTES);
+    heap_ops_init(&ops, &heap_calls_arena, 1, MAX_LIVE_BYTES);
     heap_ops_run(&ops, program, n);
     return report(path);
 }
@@ -60,7 +60,7 @@ static int run_seeds(uint64_t from, uint64_t to, size_t n_ops) {
     for (uint64_t seed = from; seed < to; seed++) {
         char name[32];
         snprintf(name, sizeof name, "seed %lu", seed);
-        heap_ops_init(&ops, seed << 32, MAX_LIVE_BYTES);
+        heap_ops_init(&ops, &heap_calls_arena, seed << 32, MAX_LIVE_BYTES);
         heap_ops_run_random(&ops, seed << 32, n_ops);
         n_bad += report(name);
     }

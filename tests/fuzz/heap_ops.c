@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define ARENA_PREFIXED 1
-#include "allocators/arena/shim.h"
-
 /* Blocks up to this size are written and checked whole, larger ones at both ends and once a page. */
 #define WHOLE_BYTES 512
 #define EDGE_BYTES 128
@@ -54,8 +51,10 @@ static void ops_error(struct heap_ops *ops, const char *what, size_t size) {
     ops->error_at = size;
 }
 
-void heap_ops_init(struct heap_ops *ops, uint64_t seed, size_t max_live_bytes) {
+void heap_ops_init(struct heap_ops *ops, const struct heap_calls *calls, uint64_t seed,
+                   size_t max_live_bytes) {
     memset(ops, 0, sizeof *ops);
+    ops->calls = calls;
     ops->next_seed = seed;
     ops->max_live_bytes = max_live_bytes;
 }
@@ -95,7 +94,7 @@ static void accept_block(struct heap_ops *ops, struct heap_block *slot, void *p,
         align = natural_align(size);
     if (((uintptr_t)p & (align - 1)) != 0)
         ops_error(ops, "not aligned", size);
-    if (arena_malloc_usable_size(p) < size)
+    if (ops->calls->usable_size(p) < size)
         ops_error(ops, "usable size below the size", size);
     *slot = (struct heap_block){p, size, ops->next_seed++};
     ops->live_bytes += size;
@@ -113,14 +112,17 @@ static void release_block(struct heap_ops *ops, struct heap_block *slot, unsigne
     ops->live_bytes -= slot->size_bytes;
     switch (how % 4) {
     case 0:
-        arena_free_sized(slot->p, slot->size_bytes);
+        if (ops->calls->free_sized != NULL)
+            ops->calls->free_sized(slot->p, slot->size_bytes);
+        else
+            ops->calls->free(slot->p);
         break;
     case 1:
-        if (arena_realloc(slot->p, 0) != NULL)
+        if (ops->calls->realloc(slot->p, 0) != NULL)
             ops_error(ops, "realloc to nothing is not NULL", slot->size_bytes);
         break;
     default:
-        arena_free(slot->p);
+        ops->calls->free(slot->p);
     }
     slot->p = NULL;
     if (errno != ERRNO_BEFORE)
@@ -132,7 +134,7 @@ static void resize_block(struct heap_ops *ops, struct heap_block *slot, size_t s
     check_block(ops, slot);
     if (size == 0)
         size = 1;
-    void *p = as_array ? arena_reallocarray(old.p, size, 1) : arena_realloc(old.p, size);
+    void *p = as_array ? ops->calls->reallocarray(old.p, size, 1) : ops->calls->realloc(old.p, size);
     if (p == NULL) {
         accept_block(ops, slot, NULL, size, 1);
         check_block(ops, slot); /* the old one is as it was */
@@ -147,7 +149,7 @@ static void resize_block(struct heap_ops *ops, struct heap_block *slot, size_t s
 }
 
 static void zeroed_block(struct heap_ops *ops, struct heap_block *slot, size_t size, bool by_flag) {
-    void *p = by_flag ? arena_mallocx(size != 0 ? size : 1, 0x40) : arena_calloc(1, size);
+    void *p = by_flag && ops->calls->zeroed != NULL ? ops->calls->zeroed(size) : ops->calls->calloc(1, size);
     if (p != NULL && !content_is_zero(p, size))
         ops_error(ops, "calloc is not zero", size);
     accept_block(ops, slot, p, size, 1);
@@ -159,24 +161,24 @@ static void aligned_block(struct heap_ops *ops, struct heap_block *slot, size_t 
     void *p = NULL;
     switch (how % 5) {
     case 0:
-        p = arena_aligned_alloc(align, size);
+        p = ops->calls->aligned_alloc(align, size);
         break;
     case 1:
-        p = arena_memalign(align, size);
+        p = ops->calls->memalign(align, size);
         break;
     case 2:
         align = align < sizeof(void *) ? sizeof(void *) : align;
-        if (arena_posix_memalign(&p, align, size) != 0)
+        if (ops->calls->posix_memalign(&p, align, size) != 0)
             errno = ENOMEM;
         break;
     case 3:
         align = 4096;
-        p = arena_valloc(size);
+        p = ops->calls->valloc(size);
         break;
     default:
         align = 4096;
-        p = arena_pvalloc(size);
-        if (p != NULL && arena_malloc_usable_size(p) % 4096 != 0)
+        p = ops->calls->pvalloc(size);
+        if (p != NULL && ops->calls->usable_size(p) < (size + 4095) / 4096 * 4096)
             ops_error(ops, "pvalloc is not whole pages", size);
     }
     accept_block(ops, slot, p, size, align);
@@ -205,22 +207,19 @@ static void exchange_block(struct heap_ops *ops, struct heap_block *slot) {
 static void rare_op(struct heap_ops *ops, struct heap_block *slot, unsigned how) {
     switch (how % 8) {
     case 0:
-        arena_malloc_trim(0);
-        break;
     case 1:
-        arena_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
-        break;
     case 2:
-        arena_mallctl("arena.0.purge", NULL, NULL, NULL, 0);
+        if (ops->calls->give_back != NULL)
+            ops->calls->give_back(how % 8);
         break;
     case 3:
-        arena_free(NULL);
+        ops->calls->free(NULL);
         break;
     default:
         if (slot->p == NULL)
             return;
         /* All of the usable size may be written. */
-        memset(slot->p, 0xee, arena_malloc_usable_size(slot->p));
+        memset(slot->p, 0xee, ops->calls->usable_size(slot->p));
         content_write(slot);
     }
     for (size_t i = 0; i < HEAP_OPS_N_SLOTS; i += 1 + how % 7)
@@ -254,13 +253,13 @@ static void step(struct heap_ops *ops, const uint8_t op[N_OP_BYTES]) {
     else if (slot->p != NULL)
         resize_block(ops, slot, size, op[0] & 32);
     else if (kind < 18)
-        accept_block(ops, slot, arena_malloc(size), size, 1);
+        accept_block(ops, slot, ops->calls->malloc(size), size, 1);
     else if (kind < 22)
         zeroed_block(ops, slot, size, op[0] & 32);
     else if (kind < 27)
         aligned_block(ops, slot, size, op[2] / 2 % (op[2] % 2 ? 23 : 13), op[1]);
     else
-        accept_block(ops, slot, arena_realloc(NULL, size), size, 1);
+        accept_block(ops, slot, ops->calls->realloc(NULL, size), size, 1);
 }
 
 const char *heap_ops_run(struct heap_ops *ops, const uint8_t *program, size_t n_bytes) {
@@ -291,13 +290,13 @@ const char *heap_ops_finish(struct heap_ops *ops) {
     return ops->error;
 }
 
-const char *heap_exchange_finish(struct heap_exchange *exchange) {
+const char *heap_exchange_finish(struct heap_exchange *exchange, const struct heap_calls *calls) {
     const char *error = NULL;
     for (; exchange->n > 0; exchange->n--) {
         const struct heap_block *b = &exchange->blocks[exchange->n - 1];
         if (!content_holds(b, b->size_bytes))
             error = "content changed on the way";
-        arena_free(b->p);
+        calls->free(b->p);
     }
     return error;
 }

@@ -17,6 +17,27 @@
 #define HEAP_OPS_N_SLOTS 512
 #define HEAP_OPS_N_EXCHANGE 64
 
+/* The allocator that is driven. The members up to posix_memalign are there; any other may be NULL. */
+struct heap_calls {
+    void *(*malloc)(size_t size);
+    void (*free)(void *p);
+    void *(*calloc)(size_t n, size_t size);
+    void *(*realloc)(void *p, size_t size);
+    void *(*reallocarray)(void *p, size_t n, size_t size);
+    size_t (*usable_size)(void *p);
+    void *(*aligned_alloc)(size_t align, size_t size);
+    void *(*memalign)(size_t align, size_t size);
+    void *(*valloc)(size_t size);
+    void *(*pvalloc)(size_t size);
+    int (*posix_memalign)(void **out, size_t align, size_t size);
+    void (*free_sized)(void *p, size_t size);
+    void *(*zeroed)(size_t size);    /* another way to zeroed blocks */
+    void (*give_back)(unsigned how); /* any of its ways to give memory back */
+};
+
+/* Those of the arena allocator, tests/fuzz/heap_arena.c. */
+extern const struct heap_calls heap_calls_arena;
+
 struct heap_block {
     unsigned char *p;
     size_t size_bytes;
@@ -31,6 +52,7 @@ struct heap_exchange {
 };
 
 struct heap_ops {
+    const struct heap_calls *calls;
     struct heap_block slots[HEAP_OPS_N_SLOTS];
     struct heap_exchange *exchange; /* NULL: none */
     size_t live_bytes, max_live_bytes;
@@ -41,7 +63,8 @@ struct heap_ops {
     size_t error_at;   /* size of the block concerned */
 };
 
-void heap_ops_init(struct heap_ops *ops, uint64_t seed, size_t max_live_bytes);
+void heap_ops_init(struct heap_ops *ops, const struct heap_calls *calls, uint64_t seed,
+                   size_t max_live_bytes);
 
 /** Runs the program until its end or the first error; the error, or NULL. */
 const char *heap_ops_run(struct heap_ops *ops, const uint8_t *program, size_t n_bytes);
@@ -53,6 +76,6 @@ const char *heap_ops_run_random(struct heap_ops *ops, uint64_t seed, size_t n_op
 const char *heap_ops_finish(struct heap_ops *ops);
 
 /** Checks and frees what nobody took from the exchange. */
-const char *heap_exchange_finish(struct heap_exchange *exchange);
+const char *heap_exchange_finish(struct heap_exchange *exchange, const struct heap_calls *calls);
 
 #endif

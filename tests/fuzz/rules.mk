@@ -1,12 +1,12 @@
 # The heap driven by a byte string (heap_ops.h): $(B)/fuzz/heap, a plain driver, and with `make fuzz`
 # $(B)/fuzz/heap-libfuzzer, which clang builds from the same sources and the allocator's.
-FUZZ_LIBFUZZER_SRCS := tests/fuzz/heap_ops.c tests/fuzz/heap_main.c $(wildcard allocators/arena/*.c)
+FUZZ_LIBFUZZER_SRCS := tests/fuzz/heap_ops.c tests/fuzz/heap_arena.c tests/fuzz/heap_main.c $(wildcard allocators/arena/*.c)
 
 .PHONY: fuzz fuzz-driver
 fuzz-driver: $(B)/fuzz/heap
 fuzz: $(B)/fuzz/heap $(B)/fuzz/heap-libfuzzer
 
-$(B)/fuzz/heap: $(call obj,tests/fuzz/heap_main.c tests/fuzz/heap_ops.c) $(B)/libarena-prefixed.a
+$(B)/fuzz/heap: $(call obj,tests/fuzz/heap_main.c tests/fuzz/heap_ops.c tests/fuzz/heap_arena.c) $(B)/libarena-prefixed.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lpthread
 
@@ -17,5 +17,5 @@ $(B)/fuzz/heap-libfuzzer: $(FUZZ_LIBFUZZER_SRCS) Makefile
 
 # The unit tests that use it, and what they make fail.
 comma := ,
-$(B)/tests/arena_model_heap $(B)/tests/arena_model_faults: $(call obj,tests/fuzz/heap_ops.c)
+$(B)/tests/arena_model_heap $(B)/tests/arena_model_faults: $(call obj,tests/fuzz/heap_ops.c tests/fuzz/heap_arena.c)
 $(B)/tests/arena_model_faults: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=os_sys_%,mmap munmap madvise mremap)

@@ -108,7 +108,7 @@ static struct heap_ops ops;
 /* In a child, whose allocator has not been used: the program under the faults, then, without, a second one. Exit 0: all
  * held; the number of mmap calls of the first comes back through a pipe. */
 static void child_main(uint64_t seed, int fd) {
-    heap_ops_init(&ops, seed << 32, MAX_LIVE_BYTES);
+    heap_ops_init(&ops, &heap_calls_arena, seed << 32, MAX_LIVE_BYTES);
     ops.may_fail = true;
     heap_ops_run_random(&ops, seed << 32, N_OPS);
     uint64_t n_calls = atomic_load(&mmap_fault.n_calls);

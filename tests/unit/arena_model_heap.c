@@ -39,7 +39,7 @@ static void random_programs_agree_with_the_model(void **state) {
     (void)state;
     struct heap_ops *ops = &thread_ops[0];
     for (uint64_t seed = 1; seed <= times(8); seed++) {
-        heap_ops_init(ops, seed << 32, MAX_LIVE_BYTES);
+        heap_ops_init(ops, &heap_calls_arena, seed << 32, MAX_LIVE_BYTES);
         heap_ops_run_random(ops, seed << 32, N_OPS);
         assert_holds(heap_ops_finish(ops), seed);
     }
@@ -65,13 +65,14 @@ static void run_round(struct heap_exchange *exchange, uint64_t seed, size_t n_op
 
 static void init_threads(uint64_t seed) {
     for (unsigned i = 0; i < N_THREADS; i++)
-        heap_ops_init(&thread_ops[i], (seed * N_THREADS + i) << 40, MAX_LIVE_BYTES / N_THREADS);
+        heap_ops_init(&thread_ops[i], &heap_calls_arena, (seed * N_THREADS + i) << 40,
+                      MAX_LIVE_BYTES / N_THREADS);
 }
 
 static void finish_threads(struct heap_exchange *exchange, uint64_t seed) {
     for (unsigned i = 0; i < N_THREADS; i++)
         assert_holds(heap_ops_finish(&thread_ops[i]), seed);
-    assert_holds(heap_exchange_finish(exchange), seed);
+    assert_holds(heap_exchange_finish(exchange, &heap_calls_arena), seed);
 }
 
 static void threads_that_pass_blocks_on_agree_with_the_model(void **state) {

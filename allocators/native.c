@@ -229,3 +229,17 @@ int scudo_purge(const struct subject *s) {
     int (*set)(int, int) = (int (*)(int, int))allocator_symbol(s, "mallopt");
     return set && set(SCUDO_PURGE, 0) == 1 ? 0 : -ENOSYS;
 }
+
+/* biglock: an exact count, kept under its one lock. */
+
+int64_t biglock_witness(const struct subject *s, void *const *blocks, unsigned n_blocks) {
+    int64_t (*allocated_bytes)(void) = (int64_t(*)(void))allocator_symbol(s, "biglock_allocated_bytes");
+    (void)blocks, (void)n_blocks;
+    return allocated_bytes ? allocated_bytes() : -1;
+}
+
+int biglock_stats(const struct subject *s, struct alloc_stats *out) {
+    *out = stats_unknown;
+    out->allocated_bytes = biglock_witness(s, NULL, 0);
+    return out->allocated_bytes < 0 ? -ENOSYS : 0;
+}

@@ -39,4 +39,8 @@ int scudo_stats(const struct subject *s, struct alloc_stats *out);
 int64_t scudo_witness(const struct subject *s, void *const *blocks, unsigned n_blocks);
 int scudo_purge(const struct subject *s);
 
+/* The two classics behind one lock, in allocators/biglock. */
+int biglock_stats(const struct subject *s, struct alloc_stats *out);
+int64_t biglock_witness(const struct subject *s, void *const *blocks, unsigned n_blocks);
+
 #endif

@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # folder -> what its files may include, as prefixes of project paths; the longest matching folder decides.
 FOLDERS = {
     "allocators/arena": ("allocators/arena/",),
+    "allocators/biglock": ("allocators/biglock/",),
     "allocators/null": ("allocators/null/",),
     "allocators/floor": ("allocators/floor/",),
     "allocators": ("allocators/",),

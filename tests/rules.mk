@@ -1,19 +1,22 @@
 # Every tests/unit/X.c becomes $(B)/tests/X; the first word of its name says what it is linked with:
+#   biglock_X    the prefixed static biglock-X
 #   arena_*      the prefixed static arena        allocator_*  the allocators' loading and proving
 #   workload_*   the workloads and a fake cell (workload_*_clang: compiled by clang -O3)
 #   cell_*       nothing: drives the built cell binary, or includes the file that it tests
 #   anything else: the driver's modules
-UNIT_HELPERS := tests/unit/fake_cell.c $(if $(filter-out release,$(VARIANT)),%_clang.c)
+UNIT_HELPERS := tests/unit/fake_cell.c tests/unit/classic.c $(if $(filter-out release,$(VARIANT)),%_clang.c)
 UNIT_SRCS := $(filter-out $(UNIT_HELPERS),$(wildcard tests/unit/*.c))
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRCS))
 UNIT_ARENA := $(filter $(B)/tests/arena_%,$(UNITS))
+UNIT_BIGLOCK := $(filter $(B)/tests/biglock_%,$(UNITS))
 UNIT_WORKLOAD := $(filter $(B)/tests/workload_%,$(UNITS))
 UNIT_CLANG := $(filter %_clang,$(UNIT_WORKLOAD))
 UNIT_ALLOCATOR := $(filter $(B)/tests/allocator_%,$(UNITS))
 UNIT_CELL := $(filter $(B)/tests/cell_%,$(UNITS))
-UNIT_DRIVER := $(filter-out $(UNIT_ARENA) $(UNIT_WORKLOAD) $(UNIT_ALLOCATOR) $(UNIT_CELL),$(UNITS))
+UNIT_DRIVER := $(filter-out $(UNIT_ARENA) $(UNIT_BIGLOCK) $(UNIT_WORKLOAD) $(UNIT_ALLOCATOR) $(UNIT_CELL),$(UNITS))
 
 $(UNIT_ARENA): $(B)/libarena-prefixed.a
+$(UNIT_BIGLOCK): $(B)/tests/biglock_%: $(B)/libbiglock-%-prefixed.a $(call obj,tests/unit/classic.c tests/fuzz/heap_ops.c)
 $(UNIT_WORKLOAD): $(call obj,$(wildcard tests/unit/fake_cell.c)) $(ALLOCATOR_OBJS)
 $(filter-out $(UNIT_CLANG),$(UNIT_WORKLOAD)): $(WORKLOAD_OBJS)
 $(UNIT_CLANG): $(WORKLOAD_CLANG_OBJS)

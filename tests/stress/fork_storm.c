@@ -3,7 +3,8 @@
  * lock that fork itself wants: a stream whose write function allocates, flushed by fflush(NULL), which holds the list
  * of all streams. Each child checks what it inherited, allocates, frees, starts a thread and ends.
  *
- *   fork_storm N_FORKS
+ *   fork_storm N_FORKS            with all of that
+ *   fork_storm N_FORKS unflushed  but for fflush(NULL): allocators that hold their lock over the whole fork
  *
  * Prints the number of children; exit code 1: a child did not end well. A deadlock does not end: run under timeout.
  */
@@ -132,13 +133,14 @@ static int fork_once(char *const kept[N_KEPT]) {
 
 int main(int argc, char **argv) {
     int n_forks = argc > 1 ? atoi(argv[1]) : 50, status = 0;
+    bool is_unflushed = argc > 2 && strcmp(argv[2], "unflushed") == 0;
     pthread_t threads[N_WORKERS + 2];
     char *kept[N_KEPT];
     for (int i = 0; i < N_KEPT; i++) {
         kept[i] = malloc((size_t)i * 40 + 1);
         memset(kept[i], i, (size_t)i * 40 + 1);
     }
-    pthread_create(&threads[0], NULL, write_streams, NULL);
+    pthread_create(&threads[0], NULL, is_unflushed ? work : write_streams, NULL);
     pthread_create(&threads[1], NULL, write_memory, NULL);
     for (int i = 0; i < N_WORKERS; i++)
         pthread_create(&threads[2 + i], NULL, work, NULL);

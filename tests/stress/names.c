@@ -2,7 +2,8 @@
  * Looks up every name that the allocator must define, in the order of the dynamic linker, and uses it: each pointer
  * that one of them gives is freed by free.
  *
- *   names LIBRARY      the name must come from a file whose path ends so
+ *   names LIBRARY          the name must come from a file whose path ends so
+ *   names LIBRARY plain    those of C and POSIX alone, not what the arena allocator has besides
  *
  * Exit code 1 with a line for each name that is missing, comes from elsewhere, or does not work.
  */
@@ -77,10 +78,17 @@ static void use_allocating(void) {
 }
 
 static void use_freeing(void) {
-    void (*f1)(void *), (*f2)(void *, size_t), (*f3)(void *, size_t, size_t);
+    void (*f1)(void *);
     size_t (*size)(void *);
     *(void **)&f1 = look_up("free");
     f1(malloc(100));
+    *(void **)&size = look_up("malloc_usable_size");
+    if (size != NULL && size(NULL) != 0)
+        bad("malloc_usable_size", "NULL has a size");
+}
+
+static void use_freeing_of_arena(void) {
+    void (*f1)(void *), (*f2)(void *, size_t), (*f3)(void *, size_t, size_t);
     *(void **)&f1 = look_up("cfree");
     if (f1 != NULL)
         f1(malloc(100));
@@ -90,9 +98,6 @@ static void use_freeing(void) {
     *(void **)&f3 = look_up("free_aligned_sized");
     if (f3 != NULL)
         f3(aligned_alloc(64, 128), 64, 128);
-    *(void **)&size = look_up("malloc_usable_size");
-    if (size != NULL && size(NULL) != 0)
-        bad("malloc_usable_size", "NULL has a size");
 }
 
 /* What programs ask an allocator in passing. */
@@ -133,6 +138,9 @@ int main(int argc, char **argv) {
     library = argc > 1 ? argv[1] : "libarena.so";
     use_allocating();
     use_freeing();
+    if (argc > 2 && strcmp(argv[2], "plain") == 0)
+        return n_bad != 0;
+    use_freeing_of_arena();
     use_control();
     for (size_t i = 0; i < 7; i++)
         look_up((const char *[]){"mallocx", "rallocx", "xallocx", "sallocx", "dallocx", "sdallocx",

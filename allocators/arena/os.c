@@ -1,7 +1,6 @@
 #include "os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -15,20 +14,6 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-
-int os_sys_mbind(void *addr, size_t bytes, unsigned node) {
-    unsigned long mask[16] = {0};
-    if (node >= sizeof mask * 8)
-        return -EINVAL;
-    mask[node / 64] = 1ul << (node % 64);
-    return syscall(SYS_mbind, addr, bytes, 1 /* MPOL_PREFERRED */, mask, sizeof mask * 8, 0) == 0 ? 0
-                                                                                                  : -errno;
-}
-
-unsigned os_sys_current_node(void) {
-    unsigned cpu, node = 0;
-    return syscall(SYS_getcpu, &cpu, &node, NULL) == 0 ? node : 0;
-}
 
 static void *os_map_with(void *hint, size_t bytes, int extra_flags) {
     int saved = errno;
@@ -113,49 +98,6 @@ uint64_t os_now_ns(void) {
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Reads a small file into buf as a string; its length, 0 on any failure. */
-static size_t os_read_file(const char *path, char *buf, size_t size) {
-    int saved = errno;
-    ssize_t n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        n = read(fd, buf, size - 1);
-        close(fd);
-    }
-    errno = saved;
-    if (n < 0)
-        n = 0;
-    buf[n] = '\0';
-    return (size_t)n;
-}
-
-static size_t os_parse_number(const char **text) {
-    size_t x = 0;
-    while (**text == ' ')
-        ++*text;
-    while (**text >= '0' && **text <= '9')
-        x = x * 10 + (size_t)(*(*text)++ - '0');
-    return x;
-}
-
-unsigned os_n_cpus(void) {
-    uint64_t mask[64];
-    int saved = errno;
-    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
-    errno = saved;
-    unsigned n = 0;
-    for (long i = 0; i < bytes / 8; i++)
-        n += (unsigned)__builtin_popcountl(mask[i]);
-    char buf[64];
-    if (os_read_file("/sys/fs/cgroup/cpu.max", buf, sizeof buf) != 0 && buf[0] != 'm') {
-        const char *text = buf;
-        size_t quota = os_parse_number(&text), period = os_parse_number(&text);
-        if (quota != 0 && period != 0)
-            n = (unsigned)util_min(n, util_max((quota + period - 1) / period, 1));
-    }
-    return n == 0 ? 1 : n;
-}
-
 unsigned os_current_cpu(void) {
     int cpu = sched_getcpu();
     return cpu < 0 ? 0 : (unsigned)cpu;
@@ -177,7 +119,7 @@ unsigned os_current_node(void) {
 
 size_t os_resident_bytes(void) {
     char buf[128];
-    if (os_read_file("/proc/self/statm", buf, sizeof buf) == 0)
+    if (os_sys_read_file("/proc/self/statm", buf, sizeof buf) == 0)
         return 0;
     const char *text = buf;
     os_parse_number(&text);

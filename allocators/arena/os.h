@@ -19,6 +19,12 @@ void *os_sys_mremap(void *addr, size_t old_bytes, size_t new_bytes, int flags, v
 int os_sys_mbind(void *addr, size_t bytes, unsigned node);
 unsigned os_sys_current_node(void);
 
+/** Reads a small file into buf as a string; its length, 0 on any failure. Leaves errno alone. */
+size_t os_sys_read_file(const char *path, char *buf, size_t size);
+
+/** Reads a number at *text, after blanks, and moves on behind it; 0 if there is none. */
+size_t os_parse_number(const char **text);
+
 /** Maps zeroed, private, writable memory, near hint if that is free; NULL if the system refuses. */
 void *os_map(void *hint, size_t bytes);
 
@@ -48,7 +54,8 @@ int os_advise_huge_pages(void *addr, size_t bytes, bool is_wanted);
 /** Monotonic clock, coarse (about 4 ms), without a system call. */
 uint64_t os_now_ns(void);
 
-/** CPUs that this process may run on: affinity mask, lowered by a cgroup's quota; at least 1. */
+/** CPUs that this process may run on: affinity mask, lowered by the quota of its cgroup and of those above, version 1
+ *  or 2; at least 1. */
 unsigned os_n_cpus(void);
 
 /** CPU the caller runs on, or 0. */

@@ -211,10 +211,13 @@ static UTIL_NOINLINE void api_free_uncommon(void *p) {
     if (p == NULL)
         return;
     struct api_block block = api_look_up(p);
-    if (block.class_idx == CHUNK_MAP_NONE)
+    if (block.class_idx == CHUNK_MAP_NONE) {
+        if (UTIL_UNLIKELY(conf.is_junk))
+            memset(p, 0x5a, block.bytes);
         arena_exact_free(tcache_arena(), block.chunk, p);
-    else
+    } else {
         api_free_full(p, block.class_idx);
+    }
 }
 
 /* A free of something that the directory does not show: huge, or else nothing, exact, in a chunk that another one has

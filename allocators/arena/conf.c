@@ -1,6 +1,8 @@
 #include "conf.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,37 +22,49 @@ struct conf conf = {
     .is_retain = true,
 };
 
-#define CONF_ROW(name_, kind_, member, min_, max_, help_)                                                    \
-    { name_, kind_, offsetof(struct conf, member), min_, max_, help_ }
+#define CONF_ROW(name_, kind_, member, min_, max_, values_, help_)                                           \
+    { name_, kind_, offsetof(struct conf, member), min_, max_, values_, help_ }
+#define CONF_FLAG(name_, member, help_) CONF_ROW(name_, CONF_BOOL, member, 0, 1, "true or false", help_)
+#define CONF_MAX_MS (INT64_MAX / 2000000)
 
 const struct conf_option conf_options[] = {
-    CONF_ROW("narenas", CONF_SIZE, n_arenas, 0, 1024, "arenas; 0 = four per usable CPU"),
-    CONF_ROW("lg_chunk", CONF_SIZE, lg_chunk, 18, 26, "binary logarithm of the chunk size in bytes"),
-    CONF_ROW("tcache", CONF_BOOL, is_tcache, 0, 1, "thread caches"),
-    CONF_ROW("tcache_max", CONF_SIZE, tcache_max_bytes, 0, 196608,
-             "largest size kept in thread caches, bytes"),
-    CONF_ROW("tcache_bytes", CONF_SIZE, tcache_bytes, 4096, 1 << 30,
-             "most that one thread cache may hold, bytes"),
-    CONF_ROW("tcache_fill_div", CONF_SIZE, tcache_fill_div, 1, 64, "a fill brings capacity divided by this"),
-    CONF_ROW("tcache_gc_bytes", CONF_SIZE, tcache_gc_bytes, 1024, 1 << 30,
-             "bytes allocated by a thread between two ageing steps of its cache"),
-    CONF_ROW("dirty_decay_ms", CONF_MS, dirty_decay_ms, -1, INT64_MAX / 2000000,
-             "time in which unused dirty pages are given up; -1 = never, 0 = at once"),
-    CONF_ROW("muzzy_decay_ms", CONF_MS, muzzy_decay_ms, -1, INT64_MAX / 2000000,
-             "time for which given up pages stay with MADV_FREE first; 0 = they do not"),
-    CONF_ROW("background_thread", CONF_BOOL, is_background_thread, 0, 1,
-             "a thread that purges while others sleep"),
-    CONF_ROW("percpu_arena", CONF_BOOL, is_percpu_arena, 0, 1, "choose the arena by the current CPU"),
-    CONF_ROW("arena_numa", CONF_TEXT, arena_numa, 0, 127, "arena ranges on nodes, as 0-3@0;4-7@1"),
-    CONF_ROW("thp", CONF_THP, thp, 0, 2, "transparent huge pages: default, always or never"),
-    CONF_ROW("junk", CONF_BOOL, is_junk, 0, 1, "fill new blocks with 0xa5 and freed ones with 0x5a"),
-    CONF_ROW("zero", CONF_BOOL, is_zero, 0, 1, "fill new blocks with zero"),
-    CONF_ROW("retain", CONF_BOOL, is_retain, 0, 1, "keep the addresses of up to 16 purged chunks for reuse"),
-    CONF_ROW("stats_print", CONF_BOOL, is_stats_print, 0, 1, "print statistics at exit"),
-    CONF_ROW("abort_conf", CONF_BOOL, is_abort_conf, 0, 1, "abort on a wrong setting"),
-    CONF_ROW("confirm_conf", CONF_BOOL, is_confirm_conf, 0, 1, "print the settings that are applied"),
-    CONF_ROW("strict_conf", CONF_BOOL, is_strict_conf, 0, 1,
-             "wrong settings make the process exit with status 1"),
+    CONF_ROW("narenas", CONF_SIZE, n_arenas, 0, 1024, "0 to 1024",
+             "Arenas; 0: four for each CPU that affinity and cgroup quota leave"),
+    CONF_ROW("lg_chunk", CONF_SIZE, lg_chunk, 18, 26, "18 to 26",
+             "Binary logarithm of the chunk size in bytes"),
+    CONF_FLAG("tcache", is_tcache, "Thread caches"),
+    CONF_ROW("tcache_max", CONF_SIZE, tcache_max_bytes, 0, 196608, "0 to 196608",
+             "Largest size kept in thread caches, bytes; with chunks below 2 MiB at most 3/32 of one"),
+    CONF_ROW("tcache_bytes", CONF_SIZE, tcache_bytes, 4096, 1 << 30, "4096 to 1073741824",
+             "What one thread's cache may hold, bytes"),
+    CONF_ROW("tcache_fill_div", CONF_SIZE, tcache_fill_div, 1, 64, "1 to 64",
+             "A fill of a small class brings at most its capacity divided by this"),
+    CONF_ROW(
+        "tcache_gc_bytes", CONF_SIZE, tcache_gc_bytes, 1024, 1 << 30, "1024 to 1073741824",
+        "Bytes that a thread allocates between two ageing steps of its cache and two looks at the clock"),
+    CONF_ROW("dirty_decay_ms", CONF_MS, dirty_decay_ms, -1, CONF_MAX_MS, "-1 to 4611686018427",
+             "Time in which unused pages are given up, milliseconds; -1: never, 0: at once"),
+    CONF_ROW("muzzy_decay_ms", CONF_MS, muzzy_decay_ms, -1, CONF_MAX_MS, "-1 to 4611686018427",
+             "Time for which pages given up stay with MADV_FREE before MADV_DONTNEED; -1: for ever, 0: not "
+             "at all"),
+    CONF_FLAG("background_thread", is_background_thread, "A thread that purges while the others sleep"),
+    CONF_FLAG("percpu_arena", is_percpu_arena,
+              "Choose a thread's arena by its CPU, again every tcache_gc_bytes"),
+    CONF_ROW("arena_numa", CONF_NUMA, arena_numa, 0, sizeof conf.arena_numa - 1,
+             "FIRST-LAST@NODE;..., 127 characters",
+             "Arenas whose memory is preferably on a node, and which its threads join: 0-3@0;4-7@1"),
+    CONF_ROW("thp", CONF_THP, thp, 0, 2, "default, always or never",
+             "Transparent huge pages: as the kernel is set; for chunks that are mostly active and huge "
+             "blocks from "
+             "2 MiB; for nothing"),
+    CONF_FLAG("junk", is_junk,
+              "Fill new blocks with 0xa5 and freed ones, but for huge ones, with 0x5a; no thread caches"),
+    CONF_FLAG("zero", is_zero, "Fill new blocks with zero; no thread caches"),
+    CONF_FLAG("retain", is_retain, "Keep the addresses of up to 16 purged chunks for reuse"),
+    CONF_FLAG("stats_print", is_stats_print, "Print statistics at exit"),
+    CONF_FLAG("abort_conf", is_abort_conf, "Abort if a setting is wrong"),
+    CONF_FLAG("confirm_conf", is_confirm_conf, "Print the settings that are applied from here on"),
+    CONF_FLAG("strict_conf", is_strict_conf, "End the process with status 1 if a setting is wrong"),
 };
 const size_t conf_n_options = sizeof conf_options / sizeof conf_options[0];
 
@@ -73,6 +87,44 @@ static bool conf_parse_number(const char *text, size_t n, int64_t *out) {
     return true;
 }
 
+static bool conf_skip_digits(const char **at, const char *end) {
+    const char *start = *at;
+    while (*at != end && **at >= '0' && **at <= '9')
+        ++*at;
+    return *at != start && *at - start <= 4;
+}
+
+/* Nothing, or FIRST[-LAST]@NODE, more of them behind a semicolon or a comma. */
+static bool conf_is_numa_map(const char *at, size_t n) {
+    const char *end = at + n;
+    while (at != end) {
+        if (!conf_skip_digits(&at, end))
+            return false;
+        if (at != end && *at == '-' && (at++, !conf_skip_digits(&at, end)))
+            return false;
+        if (at == end || *at++ != '@' || !conf_skip_digits(&at, end))
+            return false;
+        if (at != end && ((*at != ';' && *at != ',') || ++at == end))
+            return false;
+    }
+    return true;
+}
+
+static const char *const conf_thp_words[] = {"default", "always", "never"};
+
+const char *conf_format(const struct conf_option *opt, char *out, size_t size) {
+    const void *where = (const char *)&conf + opt->offset;
+    if (opt->kind == CONF_BOOL)
+        snprintf(out, size, "%s", *(const bool *)where ? "true" : "false");
+    else if (opt->kind == CONF_NUMA)
+        snprintf(out, size, "%s", (const char *)where);
+    else if (opt->kind == CONF_THP)
+        snprintf(out, size, "%s", conf_thp_words[*(const enum conf_thp *)where]);
+    else
+        snprintf(out, size, "%" PRId64, *(const int64_t *)where);
+    return out;
+}
+
 /* Stores one value; false if it is malformed or out of range. */
 static bool conf_apply(const struct conf_option *opt, const char *value, size_t n) {
     void *where = (char *)&conf + opt->offset;
@@ -89,15 +141,15 @@ static bool conf_apply(const struct conf_option *opt, const char *value, size_t 
             return false;
         *(int64_t *)where = x;
         return true;
-    case CONF_TEXT:
-        if (n > (size_t)opt->max)
+    case CONF_NUMA:
+        if (n > (size_t)opt->max || !conf_is_numa_map(value, n))
             return false;
         memcpy(where, value, n);
         ((char *)where)[n] = '\0';
         return true;
     case CONF_THP:
         for (int i = 0; i < 3; i++)
-            if (conf_is(value, n, (const char *[]){"default", "always", "never"}[i])) {
+            if (conf_is(value, n, conf_thp_words[i])) {
                 *(enum conf_thp *)where = (enum conf_thp)i;
                 return true;
             }
@@ -114,18 +166,23 @@ static void conf_write(const char *text, size_t n) {
     os_write_error(buf);
 }
 
-static void conf_report(const char *what, const char *pair, size_t n) {
+/* allowed: NULL, or what the value may be. */
+static void conf_report(const char *what, const char *pair, size_t n, const char *allowed) {
     os_write_error("arena: MALLOC_CONF: ");
     os_write_error(what);
     os_write_error(": ");
     conf_write(pair, n);
+    if (allowed != NULL) {
+        os_write_error("; allowed: ");
+        os_write_error(allowed);
+    }
     os_write_error("\n");
 }
 
 static bool conf_parse_pair(const char *pair, size_t n) {
     const char *colon = memchr(pair, ':', n);
     if (colon == NULL) {
-        conf_report("malformed pair, expected name:value", pair, n);
+        conf_report("malformed pair, expected name:value", pair, n, NULL);
         return false;
     }
     for (size_t i = 0; i < conf_n_options; i++) {
@@ -133,14 +190,14 @@ static bool conf_parse_pair(const char *pair, size_t n) {
         if (!conf_is(pair, (size_t)(colon - pair), opt->name))
             continue;
         if (!conf_apply(opt, colon + 1, n - (size_t)(colon + 1 - pair))) {
-            conf_report("invalid value", pair, n);
+            conf_report("invalid value", pair, n, opt->values);
             return false;
         }
         if (conf.is_confirm_conf)
-            conf_report("applied", pair, n);
+            conf_report("applied", pair, n, NULL);
         return true;
     }
-    conf_report("unknown option", pair, n);
+    conf_report("unknown option", pair, n, NULL);
     return false;
 }
 

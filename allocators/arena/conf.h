@@ -40,13 +40,15 @@ struct conf {
 
 extern struct conf conf;
 
-enum conf_kind { CONF_BOOL, CONF_SIZE, CONF_MS, CONF_TEXT, CONF_THP };
+enum conf_kind { CONF_BOOL, CONF_SIZE, CONF_MS, CONF_NUMA, CONF_THP };
 
+/* docs/arena-options.md is made from this table; so are the messages about wrong values. */
 struct conf_option {
     const char *name;
     enum conf_kind kind;
     size_t offset; /* into struct conf */
     int64_t min, max;
+    const char *values; /* what is allowed */
     const char *help;
 };
 
@@ -59,5 +61,8 @@ void conf_init(const char *weak_symbol_text);
 
 /** Applies one string of pairs; the number of pairs that were wrong. For conf_init and tests. */
 size_t conf_parse(const char *text);
+
+/** The value of an option in the form that MALLOC_CONF takes; returns out. */
+const char *conf_format(const struct conf_option *opt, char *out, size_t size);
 
 #endif

@@ -338,7 +338,7 @@ static int ctl_option(const char *name, struct ctl_request *req) {
         const char *at = (const char *)&conf + opt->offset;
         if (opt->kind == CONF_BOOL)
             return ctl_give_only(req, at, sizeof(bool));
-        if (opt->kind == CONF_TEXT)
+        if (opt->kind == CONF_NUMA)
             return ctl_give_only(req, &at, sizeof at);
         if (opt->kind == CONF_THP) {
             const char *words[] = {"default", "always", "never"};

@@ -15,7 +15,8 @@ $(B)/fuzz/heap-libfuzzer: $(FUZZ_LIBFUZZER_SRCS) Makefile
 	clang-14 $(CPPFLAGS) -DHEAP_LIBFUZZER -DARENA_PREFIXED -DARENA_DEBUG=1 -std=gnu11 -g -O1 -fno-strict-aliasing \
 	  -fno-builtin -fsanitize=fuzzer,undefined -fno-sanitize-recover=undefined -o $@ $(FUZZ_LIBFUZZER_SRCS) -lpthread
 
-# The unit tests that use it, and what they make fail.
+# The unit tests that use it, and what is made to fail or is injected.
 comma := ,
 $(B)/tests/arena_model_heap $(B)/tests/arena_model_faults: $(call obj,tests/fuzz/heap_ops.c tests/fuzz/heap_arena.c)
 $(B)/tests/arena_model_faults: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=os_sys_%,mmap munmap madvise mremap)
+$(B)/tests/arena_options: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=os_sys_%,current_node mbind read_file)

@@ -45,6 +45,11 @@ long() {
   [ -z "$output" ]
 }
 
+@test "docs/arena-options.md is what the table of options says" {
+  make -s -C "$ROOT" "${BUILD#"$ROOT/"}/tests/arena_options" >&2
+  diff "$ROOT/docs/arena-options.md" <(env -u MALLOC_CONF "$BUILD/tests/arena_options" --table)
+}
+
 @test "C++ new and delete hold in all forms" {
   on "$STRESS/cxx_forms"
 }

@@ -37,13 +37,34 @@ enum allocator_flags {
     ALLOCATOR_COUNTS_FREES = 1 << 4, /* its witness is a count of live bytes, which sees frees too */
 };
 
-/* Bytes; -1 = the allocator does not say. */
+/* Bins and arenas listed; of more, the first. */
+#define ALLOC_STATS_BINS 64
+#define ALLOC_STATS_ARENAS 64
+
+/* The allocator's own counters, over its life; -1 = it does not say. */
 struct alloc_stats {
     int64_t allocated_bytes; /* in live objects, as the allocator counts them */
     int64_t active_bytes;
     int64_t resident_bytes;
     int64_t metadata_bytes;
+    int64_t tcache_bytes;       /* in thread caches */
+    int64_t n_fills, n_flushes; /* of thread caches, from and to bins */
+    int64_t n_contended;        /* times that a bin's lock had to be waited for */
+    int64_t n_purge_calls;      /* system calls that gave pages back */
+    int64_t purged_bytes;       /* that went back */
+    uint32_t n_bins, n_arenas;  /* listed below; 0 = it does not say */
+    struct alloc_bin {
+        int64_t region_bytes, n_regions, n_runs; /* n_regions: in use or cached */
+    } bins[ALLOC_STATS_BINS];
+    int64_t arena_active_bytes[ALLOC_STATS_ARENAS];
 };
+
+#define ALLOC_STATS_UNKNOWN                                                                                  \
+    {                                                                                                        \
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, {{0}}, {                                               \
+            0                                                                                                \
+        }                                                                                                    \
+    }
 
 #define ALLOCATOR_NAME_MAX 64
 #define ALLOCATOR_PATH_MAX 512

@@ -3,12 +3,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 
 #include "allocators/image.h"
 #include "allocators/subject.h"
 #include "allocators/text.h"
 
-static const struct alloc_stats stats_unknown = {-1, -1, -1, -1};
+static const struct alloc_stats stats_unknown = ALLOC_STATS_UNKNOWN;
 
 /* glibc */
 
@@ -74,6 +75,62 @@ int mallctl_version(const struct subject *s, char *out, size_t out_bytes) {
     return 0;
 }
 
+/* MALLCTL_ARENAS_ALL */
+#define MALLCTL_ALL "stats.arenas.4096."
+
+/* A counter of one bin over all arenas. */
+static int64_t mallctl_read_bin(mallctl_fn *mallctl, unsigned bin, const char *member) {
+    char name[64];
+    snprintf(name, sizeof name, MALLCTL_ALL "bins.%u.%s", bin, member);
+    return mallctl_read(mallctl, name);
+}
+
+static void mallctl_add(int64_t *sum, int64_t more) {
+    if (more >= 0)
+        *sum = more + (*sum < 0 ? 0 : *sum);
+}
+
+static unsigned mallctl_read_unsigned(mallctl_fn *mallctl, const char *name) {
+    unsigned value = 0;
+    size_t n = sizeof value;
+    return mallctl(name, &value, &n, NULL, 0) == 0 && n == sizeof value ? value : 0;
+}
+
+static void mallctl_bins(mallctl_fn *mallctl, struct alloc_stats *out) {
+    unsigned n = mallctl_read_unsigned(mallctl, "arenas.nbins");
+    for (unsigned i = 0; i < n && i < ALLOC_STATS_BINS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "arenas.bin.%u.size", i);
+        struct alloc_bin *bin = &out->bins[i];
+        bin->region_bytes = mallctl_read(mallctl, name);
+        bin->n_regions = mallctl_read_bin(mallctl, i, "curregs");
+        bin->n_runs = mallctl_read_bin(mallctl, i, "curslabs");
+        if (bin->region_bytes < 0 || bin->n_regions < 0 || bin->n_runs < 0)
+            break;
+        out->n_bins = i + 1;
+        mallctl_add(&out->n_fills, mallctl_read_bin(mallctl, i, "nfills"));
+        mallctl_add(&out->n_flushes, mallctl_read_bin(mallctl, i, "nflushes"));
+        mallctl_add(&out->n_contended, mallctl_read_bin(mallctl, i, "mutex.num_wait"));
+    }
+}
+
+/* Those that have been made. */
+static void mallctl_arenas(mallctl_fn *mallctl, int64_t page_bytes, struct alloc_stats *out) {
+    unsigned n = mallctl_read_unsigned(mallctl, "arenas.narenas");
+    for (unsigned i = 0; i < n && out->n_arenas < ALLOC_STATS_ARENAS; i++) {
+        char name[64];
+        bool is_made = false;
+        size_t n_bytes = sizeof is_made;
+        snprintf(name, sizeof name, "arena.%u.initialized", i);
+        if (mallctl(name, &is_made, &n_bytes, NULL, 0) != 0 || !is_made)
+            continue;
+        snprintf(name, sizeof name, "stats.arenas.%u.pactive", i);
+        int64_t n_pages = mallctl_read(mallctl, name);
+        if (n_pages >= 0)
+            out->arena_active_bytes[out->n_arenas++] = n_pages * page_bytes;
+    }
+}
+
 int mallctl_stats(const struct subject *s, struct alloc_stats *out) {
     mallctl_fn *mallctl = find_mallctl(s);
     uint64_t epoch = 1;
@@ -87,6 +144,14 @@ int mallctl_stats(const struct subject *s, struct alloc_stats *out) {
     out->active_bytes = mallctl_read(mallctl, "stats.active");
     out->resident_bytes = mallctl_read(mallctl, "stats.resident");
     out->metadata_bytes = mallctl_read(mallctl, "stats.metadata");
+    out->tcache_bytes = mallctl_read(mallctl, MALLCTL_ALL "tcache_bytes");
+    out->n_purge_calls = mallctl_read(mallctl, MALLCTL_ALL "dirty_nmadvise");
+    int64_t page_bytes = mallctl_read(mallctl, "arenas.page");
+    int64_t n_purged = mallctl_read(mallctl, MALLCTL_ALL "dirty_purged");
+    if (n_purged >= 0 && page_bytes > 0)
+        out->purged_bytes = n_purged * page_bytes;
+    mallctl_bins(mallctl, out);
+    mallctl_arenas(mallctl, page_bytes, out);
     return 0;
 }
 

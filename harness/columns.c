@@ -93,6 +93,26 @@ static void emit_ops_per_s(FILE *out, const struct record *r, size_t offset) {
         fprintf(out, "%.10g", (double)x->window_ops / (double)x->window_ns * 1e9);
 }
 
+/* The same form for every list: elements divided by semicolons, their parts by colons. Bins without runs are left out. */
+static void emit_bins(FILE *out, const struct record *r, size_t offset) {
+    (void)offset;
+    const char *before = "";
+    for (uint32_t i = 0; i < r->result.stats.n_bins; i++) {
+        const struct alloc_bin *bin = &r->result.stats.bins[i];
+        if (bin->n_runs == 0)
+            continue;
+        fprintf(out, "%s%" PRId64 ":%" PRId64 ":%" PRId64, before, bin->region_bytes, bin->n_regions,
+                bin->n_runs);
+        before = ";";
+    }
+}
+
+static void emit_arenas(FILE *out, const struct record *r, size_t offset) {
+    (void)offset;
+    for (uint32_t i = 0; i < r->result.stats.n_arenas; i++)
+        fprintf(out, "%s%" PRId64, i == 0 ? "" : ";", r->result.stats.arena_active_bytes[i]);
+}
+
 static void emit_generations(FILE *out, const struct record *r, size_t offset) {
     if (r->result.n_generations_min >= WORKLOAD_MIN_GENERATIONS)
         emit_u64(out, r, offset);
@@ -195,6 +215,14 @@ static const struct column column_table[] = {
     {"sys_brk", "calls", "integer", "brk (pass syscalls)", SYSCALLS(by_name[SYSCALL_BRK])},
     {"sys_futex", "calls", "integer", "futex (pass syscalls)", SYSCALLS(by_name[SYSCALL_FUTEX])},
     {"sys_sched_yield", "calls", "integer", "sched_yield (pass syscalls)", SYSCALLS(by_name[SYSCALL_SCHED_YIELD])},
+    {"alloc_tcache_bytes", "bytes", "integer", "In thread caches after the run, as the allocator counts it", STAT(tcache_bytes)},
+    {"alloc_fills", "calls", "integer", "Fills of thread caches from bins over the process's life, as the allocator counts them", STAT(n_fills)},
+    {"alloc_flushes", "calls", "integer", "Flushes of thread caches to bins over the process's life, as the allocator counts them", STAT(n_flushes)},
+    {"alloc_contended", "calls", "integer", "Times that the lock of a bin was waited for, as the allocator counts them", STAT(n_contended)},
+    {"alloc_purge_calls", "calls", "integer", "System calls by which the allocator gave pages back, as it counts them", STAT(n_purge_calls)},
+    {"alloc_purged_bytes", "bytes", "integer", "Given back by these", STAT(purged_bytes)},
+    {"alloc_bins", "", "text", "Bins with runs after the run, over all arenas, as the allocator counts them: SIZE:REGIONS:RUNS;... with the regions in use or cached", emit_bins, 0},
+    {"alloc_arenas", "bytes", "text", "Active bytes of each arena that has been made, the first 64 of them, as the allocator counts them: A;B;...", emit_arenas, 0},
 };
 /* clang-format on */
 #define N_COLUMNS (sizeof column_table / sizeof column_table[0])

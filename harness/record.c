@@ -64,7 +64,7 @@ static void result_clear(struct cell_result *r) {
         .cycles = UINT64_MAX,
         .cache_misses = UINT64_MAX,
         .dtlb_misses = UINT64_MAX,
-        .stats = {-1, -1, -1, -1},
+        .stats = ALLOC_STATS_UNKNOWN,
     };
 }
 

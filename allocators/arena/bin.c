@@ -186,13 +186,14 @@ size_t bin_flush(struct bin *bin, const struct bin_supply *supply, void **region
 void bin_drain(struct bin *bin, const struct bin_supply *supply) {
     void *batch[64], *p;
     struct bin_remote_walk walk = bin_remote_take(&bin->remote);
-    size_t n;
+    size_t n, n_flushes = bin->n_flushes; /* of caches, which this is not */
     do {
         for (n = 0; n < sizeof batch / sizeof batch[0] && (p = bin_remote_next(&walk, supply->ctx)) != NULL;)
             batch[n++] = p;
         if (n != 0)
             bin_flush(bin, supply, batch, n);
     } while (n != 0);
+    bin->n_flushes = n_flushes;
 }
 
 void bin_trim(struct bin *bin, const struct bin_supply *supply) {

@@ -10,7 +10,7 @@
 #include "tcache.h"
 
 #define CTL_VERSION "heapdyno-arena 1.0"
-#define CTL_MAX_DEPTH 6
+#define CTL_MAX_DEPTH 7
 
 struct ctl_request {
     size_t arg; /* of the table row */
@@ -114,19 +114,29 @@ static int ctl_stats_pactive(struct ctl_request *req) {
     return ctl_give_size(req, st.active_bytes >> PAGE_LG);
 }
 
+/* A class of an arena, or of all. */
+static bool ctl_read_class(const struct ctl_request *req, struct stats_class *out) {
+    bool is_all = req->idx[0] == CTL_ARENAS_ALL;
+    if ((req->idx[0] >= arena_n() && !is_all) || req->idx[1] >= SIZE_CLASS_N_BINS)
+        return false;
+    if (is_all)
+        stats_sum_class((unsigned)req->idx[1], out);
+    else
+        stats_read_class((unsigned)req->idx[0], (unsigned)req->idx[1], out);
+    return true;
+}
+
 static int ctl_stats_class(struct ctl_request *req) {
     struct stats_class sc;
-    if (req->idx[0] >= arena_n() || req->idx[1] >= SIZE_CLASS_N_BINS)
+    if (!ctl_read_class(req, &sc))
         return ENOENT;
-    stats_read_class((unsigned)req->idx[0], (unsigned)req->idx[1], &sc);
     return ctl_give_size(req, *(const size_t *)(const void *)((const char *)&sc + req->arg));
 }
 
 static int ctl_stats_class_current(struct ctl_request *req) {
     struct stats_class sc;
-    if (req->idx[0] >= arena_n() || req->idx[1] >= SIZE_CLASS_N_BINS)
+    if (!ctl_read_class(req, &sc))
         return ENOENT;
-    stats_read_class((unsigned)req->idx[0], (unsigned)req->idx[1], &sc);
     return ctl_give_size(req, sc.n_taken - sc.n_put);
 }
 
@@ -183,6 +193,13 @@ static int ctl_class_run_bytes(struct ctl_request *req) {
     if (req->idx[0] >= SIZE_CLASS_N_SMALL)
         return ENOENT;
     return ctl_give_size(req, (size_t)run_classes[req->idx[0]].n_pages << PAGE_LG);
+}
+
+static int ctl_arena_is_made(struct ctl_request *req) {
+    if (req->idx[0] >= arena_n())
+        return ENOENT;
+    bool is_made = arena_peek((unsigned)req->idx[0]) != NULL;
+    return ctl_give_only(req, &is_made, sizeof is_made);
 }
 
 enum { CTL_PURGE, CTL_DECAY };
@@ -267,7 +284,7 @@ static const struct ctl_entry ctl_entries[] = {
     {"stats.arenas.#.bins.#.ndalloc", ctl_stats_class, CTL_CLASS(n_put)},
     {"stats.arenas.#.bins.#.nfills", ctl_stats_class, CTL_CLASS(n_fills)},
     {"stats.arenas.#.bins.#.nflushes", ctl_stats_class, CTL_CLASS(n_flushes)},
-    {"stats.arenas.#.bins.#.ncontended", ctl_stats_class, CTL_CLASS(n_contended)},
+    {"stats.arenas.#.bins.#.mutex.num_wait", ctl_stats_class, CTL_CLASS(n_contended)},
     {"stats.arenas.#.bins.#.curslabs", ctl_stats_class, CTL_CLASS(n_runs)},
     {"stats.arenas.#.bins.#.curregs", ctl_stats_class_current, 0},
     {"thread.allocated", ctl_thread_bytes, 0},
@@ -283,6 +300,7 @@ static const struct ctl_entry ctl_entries[] = {
     {"arenas.bin.#.size", ctl_class_size, 0},
     {"arenas.bin.#.nregs", ctl_class_n_regions, 0},
     {"arenas.bin.#.slab_size", ctl_class_run_bytes, 0},
+    {"arena.#.initialized", ctl_arena_is_made, 0},
     {"arena.#.purge", ctl_arena_give_back, CTL_PURGE},
     {"arena.#.decay", ctl_arena_give_back, CTL_DECAY},
     {"arena.#.dirty_decay_ms", ctl_arena_decay_ms, CTL_DIRTY},

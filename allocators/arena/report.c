@@ -48,12 +48,8 @@ static void report_classes(const struct report *r) {
         r->write_text(r->opaque,
                       "\n   size       live      taken      fills    flushes       runs  contended\n");
     for (unsigned c = 0; c < SIZE_CLASS_N_BINS; c++) {
-        struct stats_class sum = {0}, one;
-        for (unsigned a = 0; a < arena_n(); a++) {
-            stats_read_class(a, c, &one);
-            for (size_t w = 0; w < sizeof one / sizeof(size_t); w++)
-                ((size_t *)&sum)[w] += ((const size_t *)&one)[w];
-        }
+        struct stats_class sum;
+        stats_sum_class(c, &sum);
         if (sum.n_taken == 0)
             continue;
         const char *format = r->is_json ? "%s{\"size\":%zu,\"curregs\":%zu,\"nmalloc\":%zu,\"nfills\":%zu,"

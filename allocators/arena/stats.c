@@ -29,6 +29,16 @@ void stats_read_class(unsigned arena_idx, unsigned class_idx, struct stats_class
     }
 }
 
+void stats_sum_class(unsigned class_idx, struct stats_class *out) {
+    memset(out, 0, sizeof *out);
+    for (unsigned i = 0; i < arena_n(); i++) {
+        struct stats_class one;
+        stats_read_class(i, class_idx, &one);
+        for (size_t w = 0; w < sizeof one / sizeof(size_t); w++)
+            ((size_t *)out)[w] += ((const size_t *)&one)[w];
+    }
+}
+
 void stats_read_arena(unsigned idx, struct stats *out) {
     struct arena *arena = arena_peek(idx);
     memset(out, 0, sizeof *out);

@@ -35,4 +35,7 @@ void stats_read(struct stats *out);
 /** One class (below SIZE_CLASS_N_BINS) of one arena. */
 void stats_read_class(unsigned arena_idx, unsigned class_idx, struct stats_class *out);
 
+/** The class in all arenas. */
+void stats_sum_class(unsigned class_idx, struct stats_class *out);
+
 #endif

@@ -139,7 +139,7 @@ static uint32_t status_of_errno(int err) {
 
 static void clear_result(void) {
     const struct cell_header header = {0};
-    const struct alloc_stats unknown = {-1, -1, -1, -1};
+    const struct alloc_stats unknown = ALLOC_STATS_UNKNOWN;
     memset(&result, 0xff, sizeof result); /* every counter UINT64_MAX: not measured */
     result.header = header;
     result.status = STATUS_OK;
@@ -181,7 +181,7 @@ static void report_memory(void) {
     if (spec.expected_node >= 0)
         result.on_node_fraction = pages_on_node_fraction(spec.expected_node);
     if (subject.row && subject.row->stats && subject.row->stats(&subject, &result.stats))
-        result.stats = (struct alloc_stats){-1, -1, -1, -1};
+        result.stats = (struct alloc_stats)ALLOC_STATS_UNKNOWN;
 }
 
 static void raise_to(uint64_t *peak, uint64_t value) {

@@ -20,7 +20,9 @@ INTEGERS = (
     "end_rss_bytes", "retained_rss_bytes", "anon_huge_bytes", "alloc_allocated_bytes",
     "alloc_active_bytes", "alloc_resident_bytes", "alloc_metadata_bytes", "lat_p50_ns", "lat_p90_ns",
     "lat_p99_ns", "lat_p999_ns", "lat_max_ns", "min_thread_ops", "max_thread_ops", "sys_mmap", "sys_munmap",
-    "sys_mremap", "sys_madvise", "sys_mprotect", "sys_brk", "sys_futex", "sys_sched_yield")
+    "sys_mremap", "sys_madvise", "sys_mprotect", "sys_brk", "sys_futex", "sys_sched_yield",
+    "alloc_tcache_bytes", "alloc_fills", "alloc_flushes", "alloc_contended", "alloc_purge_calls",
+    "alloc_purged_bytes")
 FRACTIONS = ("on_node_fraction", "ops_per_s", "remote_free_fraction", "fragmentation", "shared_line_fraction",
              "passive_line_fraction")
 NUMBERS = INTEGERS + FRACTIONS

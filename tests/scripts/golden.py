@@ -16,7 +16,8 @@ HEADER = """
     alloc_metadata_bytes, shared_line_fraction, lat_p50_ns, lat_p90_ns, lat_p99_ns, lat_p999_ns,
     lat_max_ns, min_thread_ops, max_thread_ops, status, exit_code, signal, why, wrap, ambient,
     passive_line_fraction, sys_mmap, sys_munmap, sys_mremap, sys_madvise, sys_mprotect, sys_brk, sys_futex,
-    sys_sched_yield
+    sys_sched_yield, alloc_tcache_bytes, alloc_fills, alloc_flushes, alloc_contended, alloc_purge_calls,
+    alloc_purged_bytes, alloc_bins, alloc_arenas
 """.replace(",", " ").split()
 
 IDENTITY = ("allocator", "config", "load", "workload", "workload_version", "params", "threads", "placement",

@@ -56,6 +56,37 @@ static void glibc_is_proved(void **state) {
     s.ops.free(block);
     assert_true(during.allocated_bytes - before.allocated_bytes >= 1 << 22);
     assert_int_equal(during.resident_bytes, -1);
+    assert_int_equal(during.n_fills, -1);
+    assert_int_equal(during.n_bins + during.n_arenas, 0);
+}
+
+/* The counters of bins, arenas and caches, where the allocator has them: those of the arena see what was done. */
+static void arena_counts_by_bin_and_by_arena(void **state) {
+    enum { N_BLOCKS = 1000, BLOCK_BYTES = 1024 };
+    static void *blocks[N_BLOCKS];
+    static struct alloc_stats before, during, after;
+    struct subject s;
+    (void)state;
+    assert_int_equal(allocator_open(&s, "arena", NULL, LOAD_DLOPEN, build_dir()), 0);
+    assert_int_equal(s.row->stats(&s, &before), 0);
+    for (int i = 0; i < N_BLOCKS; i++)
+        blocks[i] = s.ops.alloc(BLOCK_BYTES);
+    assert_int_equal(s.row->stats(&s, &during), 0);
+    for (int i = 0; i < N_BLOCKS; i++)
+        s.ops.free(blocks[i]);
+    assert_int_equal(s.row->purge(&s), 0);
+    assert_int_equal(s.row->stats(&s, &after), 0);
+    const struct alloc_bin *bin = during.bins;
+    for (unsigned i = 0; i < during.n_bins && bin->region_bytes < BLOCK_BYTES; i++)
+        bin++;
+    assert_true(bin->n_regions >= N_BLOCKS);
+    assert_true(bin->n_runs * 64 >= N_BLOCKS);
+    assert_true(during.n_fills > before.n_fills && after.n_flushes > during.n_flushes);
+    assert_int_equal(during.n_arenas, 1);
+    assert_true(during.arena_active_bytes[0] >= N_BLOCKS * BLOCK_BYTES);
+    assert_true(after.tcache_bytes > 0 && after.tcache_bytes < N_BLOCKS * BLOCK_BYTES);
+    assert_true(after.n_purge_calls > during.n_purge_calls && after.purged_bytes > during.purged_bytes);
+    assert_int_equal(during.n_contended, 0);
 }
 
 static void sound_library_is_proved_under_any_label(void **state) {
@@ -155,6 +186,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_is_sound),
         cmocka_unit_test(glibc_is_proved),
+        cmocka_unit_test(arena_counts_by_bin_and_by_arena),
         cmocka_unit_test(sound_library_is_proved_under_any_label),
         cmocka_unit_test(foreign_entries_are_missing),
         cmocka_unit_test(missing_free_is_refused),

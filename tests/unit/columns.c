@@ -128,6 +128,19 @@ static void measured_values_come_out(void **state) {
     assert_string_equal(value("syscalls"), "12");
     assert_string_equal(value("sys_sched_yield"), "0");
     assert_string_equal(value("sys_brk"), "");
+    assert_string_equal(value("alloc_bins"), "");
+    assert_string_equal(value("alloc_arenas"), "");
+    csv_free(&table);
+    r.result.stats.n_bins = 3; /* the second one has no runs */
+    r.result.stats.bins[0] = (struct alloc_bin){16, 5, 2};
+    r.result.stats.bins[1] = (struct alloc_bin){32, 0, 0};
+    r.result.stats.bins[2] = (struct alloc_bin){48, 0, 1};
+    r.result.stats.n_arenas = 2;
+    r.result.stats.arena_active_bytes[1] = 4096;
+    row_load(&r);
+    assert_string_equal(value("alloc_bins"), "16:5:2;48:0:1");
+    assert_string_equal(value("alloc_arenas"), "0;4096");
+    assert_string_equal(value("alloc_fills"), "");
     assert_string_equal(value("ops"), "0");
     assert_string_equal(value("ops_per_s"), "1500000000");
     assert_string_equal(value("generations"), "3");

@@ -101,8 +101,8 @@ static int find_rows(struct past *past, const struct plan *plan, const struct pa
                      struct problem *p) {
     for (size_t row = 1; row < rows->table.n_rows; row++) {
         const char *cell_id = csv_field(&rows->table, row, rows->cell_id);
-        uint64_t n;
-        enum cell_status s;
+        uint64_t n = 0;
+        enum cell_status s = STATUS_OK;
         int err = read_row(rows, row, &n, &s, p);
         if (err != 0)
             return err;
@@ -131,8 +131,8 @@ int past_pass_over(struct past *past, const struct past_rows *rows, const struct
     if (row >= rows->table.n_rows)
         return 0;
     const char *cell_id = csv_field(&rows->table, row, rows->cell_id);
-    uint64_t n;
-    enum cell_status s;
+    uint64_t n = 0;
+    enum cell_status s = STATUS_OK;
     int err = read_row(rows, row, &n, &s, p);
     if (err != 0)
         return err;

@@ -6,7 +6,6 @@ usage, 3 inconclusive or unfit machine, 4 a cell failed to run. docs/judging.md 
 import argparse
 import csv
 import json
-import re
 import sys
 import time
 from datetime import datetime, timezone
@@ -15,36 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from heapdyno import columns, exact, gate_report
+from heapdyno.arguments import allocator_parts, fraction, seconds
 from heapdyno.engine import Engine, EngineError, find_driver, print_plan
 from heapdyno.gate import Gate, make_cells, replay
 from heapdyno.judge import EXIT_CODES, EXIT_USAGE, Rule, RuleError, Verdict, looks_up_to, overall
 from heapdyno.run import RunError, main_guard, print_warnings, read_run
 from heapdyno.summary import summarize, write_summary
 
-SIDE = re.compile(r"(?P<name>[^=\[]+)(=(?P<path>[^\[]+))?(\[(?P<config>.*)\])?")
-
 
 class UsageError(RunError):
     """What was asked for makes no sense."""
-
-
-def fraction(text):
-    """0.02 or 2%."""
-    try:
-        value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"'{text}': write a share below one, such as 0.02 or 2%")
-    return value
-
-
-def seconds(text):
-    """90, 90s or 5m."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([sm]?)", text)
-    if match is None or float(match[1]) <= 0:
-        raise argparse.ArgumentTypeError(f"'{text}': write a time such as 90, 90s or 5m")
-    return float(match[1]) * (60 if match[2] == "m" else 1)
 
 
 def parse(argv):
@@ -89,10 +68,10 @@ def parse(argv):
 
 
 def split_side(text, option):
-    match = SIDE.fullmatch(text)
-    if match is None:
+    side = allocator_parts(text)
+    if side is None:
         raise UsageError(f"{option} {text}: write NAME or NAME=PATH.so, with [VAR=VALUE] if need be")
-    return {"name": match["name"], "path": match["path"] or "", "config": match["config"] or ""}
+    return side
 
 
 def settle_sides(args):

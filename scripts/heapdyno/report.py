@@ -116,7 +116,7 @@ def _verdict(summary, prefix, colours):
 def _record(record, aspect):
     bars = [(s.value, record.counts[s]) for s in standing.Standing if record.counts[s]]
     return {"title": aspect.title, "text": standing.in_words(record, aspect), "bars": bars,
-            "is_shown": any(kind in ("best", "level", "behind", "failed") for kind, _ in bars),
+            "is_shown": any(kind in ("best", "open", "behind", "failed") for kind, _ in bars),
             "ratio": standing.ratio_range(record), "n_best_median": record.n_best_median}
 
 
@@ -167,7 +167,7 @@ def _cell(row, best, scale):
         return {"text": text, "mark": "", "noise": "", "kind": "none"}
     value, _, noise = text.partition("±")
     number = value.rstrip(" *~!")
-    kinds = {"*": "best" if standing.has_interval(row) else "first", "~": "level"}
+    kinds = {"*": "best" if standing.has_interval(row) else "first", "~": "open"}
     noise = "±" + noise.replace("%", " %") if noise else ""
     mark = value[len(number):].strip()
     return {"text": number, "mark": mark, "noise": noise, "kind": kinds.get(mark[:1], "")}
@@ -196,9 +196,15 @@ def _warnings(run, summary, gate):
                           "number."))
     found += _warnings_of_manifest(run.manifest)
     found += [Warn(w.name, f"{w.text}.") for w in run.warnings]
-    found += [Warn(f.name, f"{f.value}: {f.effect}.", f.command)
-              for f in doctor.examine_recorded(run.manifest) if f.state == doctor.UNFIT]
-    unknown = [f.name for f in doctor.examine_recorded(run.manifest) if f.state == doctor.UNKNOWN]
+    return found + ([] if gate is not None and gate.is_exact else _warnings_of_machine(run.manifest))
+
+
+def _warnings_of_machine(manifest):
+    """What the doctor says of it. Counts need no quiet machine."""
+    findings = doctor.examine_recorded(manifest)
+    found = [Warn(f.name, f"{f.value}: {f.effect}.", f.command) for f in findings
+             if f.state == doctor.UNFIT]
+    unknown = [f.name for f in findings if f.state == doctor.UNKNOWN]
     if unknown:
         found.append(Warn("not shown", f"What this machine did not show may be unfit too: "
                           f"{', '.join(unknown)}."))

@@ -16,7 +16,7 @@ from heapdyno.table import best_of
 class Standing(enum.Enum):
     """Of one allocator in one cell."""
     BEST = "best"          # every other is shown to be behind
-    LEVEL = "level"        # not told from the best median
+    OPEN = "open"          # not told from the best median
     BEHIND = "behind"      # shown to be behind the best median
     UNKNOWN = "unknown"    # too few values for an interval, or none to compare with
     FAILED = "failed"
@@ -86,11 +86,11 @@ def _standing(row, best, rows):
     if best is None or not has_interval(best) or not has_interval(row):
         return Standing.UNKNOWN
     if row is not best:
-        return Standing.LEVEL if _overlap(row, best) else Standing.BEHIND
+        return Standing.OPEN if _overlap(row, best) else Standing.BEHIND
     others = [r for r in rows if r is not best and _is_eligible(r)]
     if not all(map(has_interval, others)):
         return Standing.UNKNOWN
-    return Standing.LEVEL if any(_overlap(r, best) for r in others) else Standing.BEST
+    return Standing.OPEN if any(_overlap(r, best) for r in others) else Standing.BEST
 
 
 def has_interval(row):
@@ -113,8 +113,9 @@ def headline(records, n_cells, aspect):
         text = _in_words(by_best, lambda r: r.counts[Standing.BEST], f"is shown {aspect.best} in", n_cells)
         rest = n_cells - n_shown
         return text + (f"; in {_cells(rest)} no single one is." if rest else ".")
-    if any(r.counts[Standing.LEVEL] or r.counts[Standing.BEHIND] for r in records):
-        return f"No allocator is shown {aspect.best} in any of {_cells(n_cells)}: the leaders are level."
+    if any(r.counts[Standing.OPEN] or r.counts[Standing.BEHIND] for r in records):
+        return (f"No allocator is shown {aspect.best} in any of {_cells(n_cells)}: this run cannot tell the "
+                "leaders apart.")
     leaders = sorted((r for r in records if r.n_best_median), key=lambda r: -r.n_best_median)
     if not leaders:
         return "Cannot tell: no cell has two allocators to compare."
@@ -142,8 +143,8 @@ def in_words(record, aspect):
     parts = []
     if counts[Standing.BEST]:
         parts.append(f"{aspect.best} in {counts[Standing.BEST]}")
-    if counts[Standing.LEVEL]:
-        parts.append(f"level with the best in {counts[Standing.LEVEL]}")
+    if counts[Standing.OPEN]:
+        parts.append(f"not told from the best in {counts[Standing.OPEN]}")
     if counts[Standing.BEHIND]:
         parts.append(f"behind in {counts[Standing.BEHIND]}")
     if counts[Standing.UNKNOWN]:

@@ -3,10 +3,10 @@
  *
  * Origin   xmalloc-test of the SuperMalloc suite (Kuszmaul, ISMM 2015), after Lever and Boreham's malloc-test 2.
  *          There all share one queue behind a mutex; here the queue is not the bottleneck.
- * Threads  The first half of the slots produce, the rest (one more if odd) consume; one thread alone does both
- *          in turn. A producer allocates a batch record and its objects, writes them, and leaves the batch in a
- *          mailbox. Each producer p has `mailboxes` of them, number s being for consumer (p + s) mod
- *          n_consumers alone. So each mailbox is one pointer with one writer and one reader, a consumer that is
+ * Threads  The first producer_percent of the slots produce, rounded down but at least one; the rest, at least one,
+ *          consume; one thread alone does both in turn. A producer allocates a batch record and its objects, writes
+ *          them, and leaves the batch in a mailbox. Each producer p has `mailboxes` of them, or as many more as let no
+ *          consumer go without, number s being for consumer (p + s) mod n_consumers alone. So each mailbox is one pointer with one writer and one reader, a consumer that is
  *          not running holds up a part of its producers' mailboxes only, and the blocks in flight are bounded,
  *          whatever the speed.
  * Timed    Everything, including waiting: a look round the mailboxes, a short spin, then sleep on a futex.
@@ -24,12 +24,22 @@
 #include "workloads/futex.h"
 #include "workloads/kernel.h"
 
-enum { SIZE_BYTES, BATCH_OBJECTS, MAILBOXES };
+enum { SIZE_BYTES, BATCH_OBJECTS, MAILBOXES, PRODUCER_PERCENT };
 
 static const struct param params[] = {
     [SIZE_BYTES] = {"size_bytes", "bytes", 64, 1, 1 << 20, "size of each object"},
     [BATCH_OBJECTS] = {"batch_objects", "objects", 4096, 1, 1 << 20, "objects handed over at a time"},
-    [MAILBOXES] = {"mailboxes", "batches", 4, 2, 64, "batches a producer may have waiting"},
+    [MAILBOXES] = {"mailboxes", "batches", 4, 2, 64, "batches a producer may have waiting, at least"},
+    [PRODUCER_PERCENT] = {"producer_percent", "%", 50, 1, 99,
+                          "of the threads produce, but one of each at least"},
+    {0},
+};
+
+static const struct preset presets[] = {
+    {"supermalloc", "xmalloc-test as published: objects of 1 KiB", {{"size_bytes", 1024}}},
+    {"mimalloc-bench", "xmalloc-test as run there (the defaults)", {{"size_bytes", 64}}},
+    {"one-to-many", "one thread produces for all others", {{"producer_percent", 1}}},
+    {"many-to-one", "all but one produce", {{"producer_percent", 99}}},
     {0},
 };
 
@@ -66,7 +76,10 @@ struct peer {
 };
 
 static unsigned n_producers(const struct cell *c) {
-    return c->n_threads / 2;
+    if (c->n_threads == 1)
+        return 0;
+    uint64_t n = c->n_threads * (uint64_t)c->params[PRODUCER_PERCENT] / 100;
+    return (unsigned)max_u64(1, min_u64(n, c->n_threads - 1));
 }
 
 static unsigned n_consumers(const struct cell *c) {
@@ -274,28 +287,48 @@ static void link_add(struct peer *p, struct mailbox *box, struct peer *other) {
     p->links[p->n_links++] = (struct link){box, other};
 }
 
-/* There are no more producers than consumers, so for each s at most one producer's mailbox leads to a consumer
- * and n_boxes links are enough on either side; two mailboxes reach the odd consumer too. */
-static int prodcons_setup(struct cell *c) {
-    const unsigned n_boxes = (unsigned)c->params[MAILBOXES];
+static struct peer *consumer_of(const struct cell *c, unsigned producer, unsigned s) {
+    return c->workers[n_producers(c) + (producer + s) % n_consumers(c)].state;
+}
+
+/* Producers 0, 1, ... reach consumers 0 to n_producers + n_boxes - 2: all of them. */
+static unsigned n_boxes(const struct cell *c) {
+    unsigned n = n_producers(c), least = n_consumers(c) > n ? n_consumers(c) - n + 1 : 1;
+    return (unsigned)max_u64((uint64_t)c->params[MAILBOXES], least);
+}
+
+/* Room for as many links as there are mailboxes on either side. */
+static int links_create(struct cell *c) {
+    for (unsigned i = 0; i < n_producers(c); i++) {
+        ((struct peer *)c->workers[i].state)->n_links = n_boxes(c);
+        for (unsigned s = 0; s < n_boxes(c); s++)
+            consumer_of(c, i, s)->n_links++;
+    }
     for (unsigned i = 0; i < c->n_threads; i++) {
-        struct peer *p = cell_scratch(c, sizeof *p, _Alignof(struct peer));
-        if (!p)
-            return -ENOMEM;
-        p->links = cell_scratch(c, n_boxes * sizeof *p->links, WORKER_ALIGN_BYTES);
+        struct peer *p = c->workers[i].state;
+        p->links = cell_scratch(c, (p->n_links + 1) * sizeof *p->links, WORKER_ALIGN_BYTES);
         if (!p->links)
             return -ENOMEM;
-        c->workers[i].state = p;
+        p->n_links = 0;
     }
+    return 0;
+}
+
+static int prodcons_setup(struct cell *c) {
+    for (unsigned i = 0; i < c->n_threads; i++) {
+        c->workers[i].state = cell_scratch(c, sizeof(struct peer), _Alignof(struct peer));
+        if (!c->workers[i].state)
+            return -ENOMEM;
+    }
+    if (links_create(c) != 0)
+        return -ENOMEM;
     for (unsigned i = 0; i < n_producers(c); i++) {
-        struct mailbox *boxes = cell_scratch(c, n_boxes * sizeof *boxes, _Alignof(struct mailbox));
+        struct mailbox *boxes = cell_scratch(c, n_boxes(c) * sizeof *boxes, _Alignof(struct mailbox));
         if (!boxes)
             return -ENOMEM;
-        for (unsigned s = 0; s < n_boxes; s++) {
-            struct peer *producer = c->workers[i].state;
-            struct peer *consumer = c->workers[n_producers(c) + (i + s) % n_consumers(c)].state;
-            link_add(producer, &boxes[s], consumer);
-            link_add(consumer, &boxes[s], producer);
+        for (unsigned s = 0; s < n_boxes(c); s++) {
+            link_add(c->workers[i].state, &boxes[s], consumer_of(c, i, s));
+            link_add(consumer_of(c, i, s), &boxes[s], c->workers[i].state);
         }
     }
     return 0;
@@ -327,6 +360,7 @@ const struct workload workload_prodcons = {
     .op = "object freed by its consumer",
     .groups = "core",
     .params = params,
+    .presets = presets,
     .flags = WORKLOAD_ONE_WAY,
     .min_threads = 1,
     .warmup_ops = 4096,

@@ -301,6 +301,7 @@ static void collect(struct fake_cell *fake, struct fake_result *r) {
     for (unsigned i = 0; i < c->n_threads; i++) {
         const struct worker *w = &c->workers[i];
         r->measured_ops += atomic_load(&w->ops);
+        r->n_slots_with_ops += atomic_load(&w->ops) > 0;
         r->claimed_frees += w->n_frees;
         r->claimed_remote += w->n_remote_frees;
         if (w->n_generations < r->n_generations_min)

@@ -33,6 +33,7 @@ struct fake_result {
     /* Asked for and not freed; by the entries, not with inner. The first two at the end of the measured phase. */
     int64_t live_bytes, claimed_live_bytes, peak_live_bytes;
     uint32_t n_generations_min;
+    unsigned n_slots_with_ops; /* in the measured phase */
     double shared_line_fraction;
 };
 

@@ -174,6 +174,27 @@ static void counts_hold_for_every_preset(void **state) {
     }
 }
 
+/* At any ratio each thread has its part: consumers, who count the operations, all get something to free. */
+static void producers_and_consumers_in_any_ratio(void **state) {
+    static const struct {
+        unsigned n_threads, percent, n_consumers;
+    } ratios[] = {{2, 1, 1},  {2, 99, 1}, {3, 50, 2},  {7, 50, 4}, {9, 1, 8},
+                  {9, 34, 6}, {9, 99, 1}, {64, 5, 61}, {64, 90, 7}};
+    (void)state;
+    for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
+        struct fake_spec spec;
+        struct fake_result r;
+        fake_spec_init(&spec, "prodcons", ratios[i].n_threads);
+        fake_param_set(&spec, "producer_percent", ratios[i].percent);
+        fake_param_set(&spec, "batch_objects", 3);
+        spec.ops_total = 20011;
+        fake_run(&spec, &r);
+        assert_honest(&spec, &r);
+        assert_int_equal(r.measured_ops, spec.ops_total);
+        assert_int_equal(r.n_slots_with_ops, ratios[i].n_consumers);
+    }
+}
+
 static void counts_hold_when_the_clock_stops_a_run(void **state) {
     (void)state;
     for (const struct workload *const *w = workload_table; *w; w++) {
@@ -257,6 +278,7 @@ int main(void) {
         cmocka_unit_test(counts_hold_with_default_parameters),
         cmocka_unit_test(audit_is_long_enough_for_successors),
         cmocka_unit_test(counts_hold_for_every_preset),
+        cmocka_unit_test(producers_and_consumers_in_any_ratio),
         cmocka_unit_test(counts_hold_when_the_clock_stops_a_run),
         cmocka_unit_test(many_threads_come_to_an_end),
         cmocka_unit_test(a_course_ends_by_itself),

@@ -43,6 +43,14 @@ static const struct param params[] = {
 };
 static const struct param control_params[] = {OBJECT_PARAMS, {0}};
 
+/* The originals divide the writes of an object by the number of threads; here a thread does them all. */
+static const struct preset presets[] = {
+    {"hoard", "a million writes to 8 bytes; also of scalloc", {{"object_bytes", 8}, {"writes", 1000000}}},
+    {"mimalloc-bench", "two million writes to one byte", {{"object_bytes", 1}, {"writes", 2000000}}},
+    {"allocbench", "ten million writes to 8 bytes", {{"object_bytes", 8}, {"writes", 10000000}}},
+    {0},
+};
+
 #define BATCH_PASSES 1000 /* 10 us alone, a millisecond when each access fetches the line from another core */
 #define LINE_BYTES 64u
 #define LINE_PAIR_BYTES 128u /* the adjacent-line prefetcher fetches both */
@@ -339,6 +347,7 @@ const struct workload workload_false_sharing_active = {
     .summary = "threads write to small objects of their own (cache-thrash)",
     .groups = "core,false-sharing",
     .params = params,
+    .presets = presets,
     .setup = active_setup,
     .thread_setup = sharing_thread_setup,
     .run = sharing_run,
@@ -351,6 +360,7 @@ const struct workload workload_false_sharing_passive = {
     .summary = "the same after each thread freed one of main's adjacent objects (cache-scratch)",
     .groups = "core,false-sharing",
     .params = params,
+    .presets = presets,
     .setup = passive_setup,
     .thread_setup = sharing_thread_setup,
     .run = sharing_run,
@@ -364,6 +374,7 @@ const struct workload workload_false_sharing_separate = {
     .summary = "control: the objects lie in pairs of lines of their own",
     .groups = "false-sharing",
     .params = control_params,
+    .presets = presets,
     .flags = WORKLOAD_REFERENCE,
     .setup = separate_setup,
     .run = sharing_run,
@@ -376,6 +387,7 @@ const struct workload workload_false_sharing_serial = {
     .summary = "control: one thread does the passes of all",
     .groups = "false-sharing",
     .params = control_params,
+    .presets = presets,
     .flags = WORKLOAD_REFERENCE,
     .setup = controls_setup,
     .run = serial_run,

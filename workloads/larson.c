@@ -13,13 +13,14 @@
  *          blocks in chunks x rounds steps: the share is 1/rounds, 2 % with the paper's 50 rounds. Where a run is
  *          too short for generations only main's blocks are foreign, and no share is reported.
  * Allocs   5 x threads x chunks in setup, one per op.
- * Audit    As many steps as three generations of each slot take, if those are more than the usual number.
+ * Audit    As many steps as three generations of each slot take, if those are more than the usual number; but where
+ *          they would be millions for each slot, the usual number, and no successors.
  *
  * Defaults: the sizes of mimalloc-bench and the thousand chunks that most suites use, but 10 rounds, a tenth of
  * remote frees. With 10,000 steps a generation each of 64 threads on 2 processors has a few successors in a
  * second, if not over every allocator the three from which on their number is told; with the paper's 50 rounds they
- * are fewer, and the 5000 x 100 of mimalloc-bench need a processor for each thread. What other suites call larson has remote shares from 2 % down
- * to 0.002 %.
+ * are fewer, and the 5000 x 100 of mimalloc-bench need a processor for each thread. What other suites call larson has
+ * remote shares from 2 % down to 0.002 %.
  */
 #include "workloads/kernel.h"
 
@@ -32,6 +33,21 @@ static const struct param params[] = {
     [ROUNDS] = {"rounds", "", 10, 1, 1 << 20, "a thread ends after rounds x chunks steps"},
     {0},
 };
+
+static const struct preset presets[] = {
+    {"paper", "the paper's 2 % of remote frees", {{"rounds", 50}}},
+    {"mimalloc-bench", "1 % of remote frees", {{"chunks", 5000}, {"rounds", 100}}},
+    {"hoard",
+     "also of scalloc and SuperMalloc; generations of ten million steps",
+     {{"min_bytes", 7}, {"max_bytes", 500}, {"rounds", 10000}}},
+    {"hoard-8", "the same with blocks of 7 bytes", {{"min_bytes", 7}, {"max_bytes", 8}, {"rounds", 10000}}},
+    {"allocbench-64", "generations of 50 million steps", {{"max_bytes", 64}, {"rounds", 50000}}},
+    {"allocbench-512", "the same below 512 bytes", {{"max_bytes", 512}, {"rounds", 50000}}},
+    {"allocbench-1024", "the same below 1024 bytes", {{"max_bytes", 1024}, {"rounds", 50000}}},
+    {0},
+};
+
+#define MAX_AUDIT_STEPS 2000000u /* of a slot: a second or two for 64 of them on two processors */
 
 #define BATCH_STEPS 512
 #define REPLACEMENTS_PER_BLOCK 4
@@ -100,7 +116,8 @@ static uint64_t larson_steps_per_generation(const int64_t *p) {
 }
 
 static uint64_t larson_audit_slot_ops(const int64_t *p) {
-    return WORKLOAD_MIN_GENERATIONS * larson_steps_per_generation(p);
+    uint64_t n_steps = WORKLOAD_MIN_GENERATIONS * larson_steps_per_generation(p);
+    return n_steps <= MAX_AUDIT_STEPS ? n_steps : 0;
 }
 
 static int larson_setup(struct cell *c) {
@@ -194,6 +211,7 @@ const struct workload workload_larson = {
     .op = "free and malloc of one entry",
     .groups = "core",
     .params = params,
+    .presets = presets,
     .flags = WORKLOAD_SUCCESSORS | WORKLOAD_BEQUEATHS,
     .min_threads = 1,
     .warmup_ops = 5000,

@@ -131,7 +131,7 @@ static const char *presets_fault(const struct workload *w) {
 static const char *row_fault(const struct workload *w) {
     if (!is_name(w->name, '-'))
         return "name is not lower case with '-'";
-    if (workload_find(w->name) != w)
+    if (workload_find(w->name) != w || strcmp(w->name, "all") == 0)
         return "name is taken";
     if (!w->summary || !w->origin || !w->op || !w->groups || !w->params)
         return "summary, origin, op, groups or params missing";

@@ -9,9 +9,13 @@
 #include "harness/units.h"
 
 #define DEFAULT_GROUP "core"
+#define GROUP_OF_ALL "all"
 
+/* Every workload is in the group "all", without saying so. */
 static bool is_in_group(const struct workload *row, const char *group) {
     size_t n = strlen(group);
+    if (strcmp(group, GROUP_OF_ALL) == 0)
+        return true;
     for (const char *at = row->groups; at != NULL; at = strchr(at, ',')) {
         at += *at == ',';
         if (strncmp(at, group, n) == 0 && (at[n] == ',' || at[n] == '\0'))
@@ -68,6 +72,8 @@ static void known_workloads(char *out, size_t out_bytes) {
             groups += width + (groups[width] == ',');
         }
     }
+    if (n < out_bytes)
+        snprintf(out + n, out_bytes - n, ", %s", GROUP_OF_ALL);
 }
 
 /* NAME@PRESET, at the position of the @. */
@@ -106,7 +112,7 @@ static int select_name(struct options *o, const char *name, struct problem *p) {
     }
     if (is_group)
         return 0;
-    char known[768];
+    char known[1024];
     known_workloads(known, sizeof known);
     return problem_set(p, EINVAL, "unknown workload or group '%s'; workloads are %s", name, known);
 }

@@ -38,6 +38,13 @@ planned() {
   [ "$(planned compact 64)" = "$(hwloc-calc -i "$MACHINE" -I pu all | tr , ';')" ]
 }
 
+@test "the group all is every workload, once" {
+  n=$("$BENCH" --list --allocators glibc | grep -c '^  [a-z0-9-]*, version ')
+  run "$BENCH" --dry-run --threads 1 --reps 1 --allocators glibc --workloads all,core,larson
+  [ "$n" -gt 30 ]
+  [[ "$output" == *" 1 allocators x $n workloads x "* ]]
+}
+
 @test "more threads than units are marked" {
   HWLOC_SYNTHETIC=$MACHINE run "$BENCH" --dry-run --threads 64,65 --allocators glibc --workloads larson
   [ "$(grep -c '(oversubscribed)' <<<"$output")" -eq 1 ]

@@ -35,8 +35,9 @@ static size_t os_cgroup_cpus(const char *root, const char *path, size_t path_byt
         return SIZE_MAX;
     memcpy(folder, root, root_bytes);
     memcpy(folder + root_bytes, path, path_bytes);
+    folder[root_bytes + path_bytes] = '/';
     for (size_t n = root_bytes + path_bytes;; n--) {
-        if (n != root_bytes && folder[n] != '/' && n != root_bytes + path_bytes)
+        if (n != root_bytes && folder[n] != '/')
             continue;
         const char *text = buf;
         if (is_v2 && os_read_in(folder, n, "/cpu.max", buf, sizeof buf) != 0) {

@@ -152,3 +152,21 @@ SH
   wait "$pid"
   [ ! -s redis.log ] || ! grep -iE "crash|assert|bug" redis.log
 }
+
+# Under valgrind the arena itself must serve: its report of statistics says so.
+under_valgrind() {
+  echo "+ $*"
+  LD_PRELOAD=$BUILD/libarena.so MALLOC_CONF=stats_print:true valgrind -q --error-exitcode=9 "$@" >under.out 2>under.err
+  grep -q "Begin arena statistics" under.err
+  never grep "^==" under.err
+}
+
+@test "programs run under valgrind, and memcheck finds nothing wrong" {
+  command -v valgrind >/dev/null || skip "valgrind is not installed"
+  make -s -C "$ROOT" "${BUILD#"$ROOT/"}/stress/threads" >&2
+  under_valgrind --tool=callgrind --callgrind-out-file=/dev/null sqlite3 :memory: "select 17 * 3"
+  grep -qx 51 under.out
+  # memcheck puts its own functions in the place of every malloc, unless it is told that there is none.
+  under_valgrind --soname-synonyms=somalloc=none "$BUILD/stress/threads" churn 20
+  under_valgrind --soname-synonyms=somalloc=none "$BUILD/stress/threads" exit 5
+}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ union message {
     struct cell_header header;
     struct cell_proof proof;
     struct cell_tids tids;
+    struct cell_latency latency;
     struct cell_result result;
 };
 
@@ -75,10 +77,11 @@ static enum heard wait_for(struct conversation *c, int fd) {
 }
 
 static bool is_well_formed(const union message *m, size_t n_bytes) {
-    size_t expected = m->header.message == MSG_PROOF    ? sizeof m->proof
-                      : m->header.message == MSG_TIDS   ? sizeof m->tids
-                      : m->header.message == MSG_RESULT ? sizeof m->result
-                                                        : 0;
+    size_t expected = m->header.message == MSG_PROOF     ? sizeof m->proof
+                      : m->header.message == MSG_TIDS    ? sizeof m->tids
+                      : m->header.message == MSG_LATENCY ? sizeof m->latency
+                      : m->header.message == MSG_RESULT  ? sizeof m->result
+                                                         : 0;
     return n_bytes >= sizeof m->header && m->header.magic == CELL_MAGIC &&
            m->header.version == CELL_VERSION && n_bytes == expected && m->header.n_bytes == expected;
 }
@@ -139,6 +142,10 @@ static void say_spec(struct conversation *c, enum allocator_load load) {
         .duration_ns = cell->duration_ns,
         .has_counters = cell->pass == PASS_TIMED && c->bench->options->instrument == INSTRUMENT_PERF,
         .expected_node = -1,
+        .sample_every = c->bench->options->latency.sample_every,
+        .transaction_ops = c->bench->options->latency.transaction_ops,
+        .rate_per_s = c->bench->options->latency.rate_per_s,
+        .is_fixed_rate = c->bench->options->latency.is_fixed_rate,
     };
     snprintf(spec.allocator, sizeof spec.allocator, "%s", cell->allocator->name);
     snprintf(spec.library, sizeof spec.library, "%s", cell->allocator->path);
@@ -206,6 +213,30 @@ static void take_proof(struct conversation *c) {
         kill_as(c, STATUS_UNPROVEN, missing);
 }
 
+/* Start-up ends with a first malloc: from exec to main, and from opening the library to there. What lies in between is
+ * the driver's. Under a wrapper it would be the wrapper's. The rows are checked: what follows indexes tables by them. */
+static void take_latency(struct conversation *c) {
+    struct record *r = c->record;
+    struct cell_latency *l = &r->latency;
+    *l = c->in.latency;
+    for (uint32_t i = 0; l->n_rows <= LATENCY_MAX_ROWS && i < l->n_rows; i++)
+        l->n_rows = l->rows[i].op < LATENCY_N_OPS ? l->n_rows : UINT32_MAX;
+    if (l->n_rows >= LATENCY_MAX_ROWS) { /* one place is the driver's */
+        kill_as(c, STATUS_CRASH, "the latencies are not well-formed");
+        return;
+    }
+    r->has_latency = true;
+    uint64_t exec_ns = *c->child.exec_ns;
+    if (c->bench->options->wrap != NULL || exec_ns == 0 || l->main_ns < exec_ns || l->open_ns == 0)
+        return;
+    r->startup_ns = l->main_ns - exec_ns + l->open_ns;
+    struct latency_row *row = &l->rows[l->n_rows++];
+    *row = (struct latency_row){.op = LATENCY_STARTUP, .size_class = LATENCY_ANY_CLASS, .n = 1};
+    for (unsigned i = 0; i < LATENCY_N_PPM; i++)
+        row->ns[i] = NAN;
+    row->ns[0] = row->ns[LATENCY_N_PPM - 1] = (double)r->startup_ns;
+}
+
 static void take_result(struct conversation *c) {
     c->record->result = c->in.result;
     c->record->has_result = true;
@@ -220,6 +251,8 @@ static bool is_in_turn(const struct conversation *c) {
         return c->stage == STAGE_PROVING;
     case MSG_TIDS:
         return c->stage == STAGE_SETTING_UP;
+    case MSG_LATENCY:
+        return c->stage == STAGE_RUNNING && c->record->cell->pass == PASS_LATENCY && !c->record->has_latency;
     default:
         return c->stage == STAGE_RUNNING ||
                (c->stage == STAGE_SETTING_UP && c->in.result.status != STATUS_OK);
@@ -235,6 +268,8 @@ static void take(struct conversation *c) {
         take_proof(c);
     } else if (c->in.header.message == MSG_TIDS) {
         bind_and_go(c);
+    } else if (c->in.header.message == MSG_LATENCY) {
+        take_latency(c);
     } else {
         take_result(c);
     }
@@ -322,6 +357,15 @@ static void judge_trace(const struct conversation *c, const struct strace *trace
     excuse_crash(c, "strace");
     if (r->status == STATUS_OK && strace_read(tracer, &r->syscalls, &p) != 0)
         record_settle(r, STATUS_UNPROVEN, "%s", p.text);
+}
+
+/* Latencies that did not come are no latencies of nothing. The histograms are resident too. */
+static void judge_latency(struct record *r) {
+    if (r->cell->pass != PASS_LATENCY)
+        return;
+    record_forget_memory(r);
+    if (r->status == STATUS_OK && !r->has_latency)
+        record_settle(r, STATUS_UNPROVEN, "the measured process told no latencies");
 }
 
 static void judge_profile(const struct conversation *c, const struct callgrind *counter) {
@@ -415,6 +459,7 @@ int collect_cell(struct bench *b, enum allocator_load load, const char *library,
     judge_end(&c, wait_status);
     judge_ops(r);
     judge_counts(r);
+    judge_latency(r);
     judge_instruments(&c, &instruments);
     if (r->status != STATUS_OK)
         record_drop_numbers(r);

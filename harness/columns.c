@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/csv.h"
+#include "harness/latency_csv.h"
 #include "harness/record.h"
 
 struct column {
@@ -113,6 +114,50 @@ static void emit_arenas(FILE *out, const struct record *r, size_t offset) {
         fprintf(out, "%s%" PRId64, i == 0 ? "" : ";", r->result.stats.arena_active_bytes[i]);
 }
 
+/* Of the latency pass, at a share of `ppm` millionths. */
+static void emit_latency(FILE *out, const struct record *r, size_t ppm) {
+    double ns = latency_at(latency_main_row(r), (uint32_t)ppm);
+    if (isfinite(ns))
+        fprintf(out, "%.1f", ns);
+}
+
+static void emit_latency_samples(FILE *out, const struct record *r, size_t offset) {
+    (void)offset;
+    const struct latency_row *row = latency_main_row(r);
+    if (row != NULL)
+        fprintf(out, "%" PRIu64, row->n);
+}
+
+/* Transactions of this kind, as a share of those that were due. */
+static void emit_due_share(FILE *out, const struct record *r, size_t offset) {
+    uint64_t n;
+    memcpy(&n, value_at(r, offset), sizeof n);
+    if (r->has_latency && r->latency.n_due > 0)
+        fprintf(out, "%.6g", (double)n / (double)r->latency.n_due);
+}
+
+static void emit_timer_ns(FILE *out, const struct record *r, size_t offset) {
+    double ns;
+    memcpy(&ns, value_at(r, offset), sizeof ns);
+    if (r->has_latency)
+        fprintf(out, "%.1f", ns);
+}
+
+static bool is_latency(const struct record *r) {
+    return r->cell->pass == PASS_LATENCY;
+}
+
+static bool is_open_loop(const struct record *r) {
+    return is_latency(r) && r->options->latency.rate_per_s > 0;
+}
+
+EMIT(emit_timer, if (r->has_latency) fputs(latency_timer_name(r->latency.timer), out))
+EMIT(emit_due, if (r->has_latency && is_open_loop(r)) fprintf(out, "%" PRIu64, r->latency.n_due))
+EMIT(emit_sample_every, if (is_latency(r)) fprintf(out, "%" PRIu32, r->options->latency.sample_every))
+EMIT(emit_rate, if (is_open_loop(r)) fprintf(out, "%" PRIu64, r->options->latency.rate_per_s))
+EMIT(emit_transaction_ops, if (is_open_loop(r)) fprintf(out, "%" PRIu32, r->options->latency.transaction_ops))
+EMIT(emit_arrivals, if (is_open_loop(r)) fputs(r->options->latency.is_fixed_rate ? "fixed" : "poisson", out))
+
 static void emit_generations(FILE *out, const struct record *r, size_t offset) {
     if (r->result.n_generations_min >= WORKLOAD_MIN_GENERATIONS)
         emit_u64(out, r, offset);
@@ -193,11 +238,21 @@ static const struct column column_table[] = {
     {"alloc_resident_bytes", "bytes", "integer", "Resident, as the allocator counts it", STAT(resident_bytes)},
     {"alloc_metadata_bytes", "bytes", "integer", "In the allocator's own structures, as it counts them", STAT(metadata_bytes)},
     {"shared_line_fraction", "", "fraction", "Of the 64-byte lines with live objects, the share that holds those of more than one thread: pass sharing, after each allocation of the measured phase; elsewhere by the probe of the false-sharing workloads (docs/workloads.md)", FRACTION(shared_line_fraction)},
-    {"lat_p50_ns", "ns", "integer", "Latency of an operation, median", LATER},
-    {"lat_p90_ns", "ns", "integer", "Latency, 90th percentile", LATER},
-    {"lat_p99_ns", "ns", "integer", "Latency, 99th percentile", LATER},
-    {"lat_p999_ns", "ns", "integer", "Latency, 99.9th percentile", LATER},
-    {"lat_max_ns", "ns", "integer", "Latency, largest sampled", LATER},
+    {"lat_p50_ns", "ns", "number", "Latency, median: of all calls that were sampled or, with rate_per_s, of transactions from the time they were due (pass latency; by operation and size in latency.csv)", emit_latency, 500000},
+    {"lat_p90_ns", "ns", "number", "Latency, 90th percentile", emit_latency, 900000},
+    {"lat_p99_ns", "ns", "number", "Latency, 99th percentile; as those below it, empty where there are fewer samples than it takes to have one beyond", emit_latency, 990000},
+    {"lat_p999_ns", "ns", "number", "Latency, 99.9th percentile", emit_latency, 999000},
+    {"lat_p9999_ns", "ns", "number", "Latency, 99.99th percentile", emit_latency, 999900},
+    {"lat_max_ns", "ns", "number", "Latency, largest sampled", emit_latency, 1000000},
+    {"lat_samples", "samples", "integer", "Calls sampled, or transactions, that these are percentiles of", emit_latency_samples, 0},
+    {"lat_timer", "", "text", "Clock of the sampled calls, the cheaper one: rdtscp, clock_gettime", emit_timer, 0},
+    {"lat_timer_step_ns", "ns", "number", "Least change of that clock: no latency is known better than this", emit_timer_ns, offsetof(struct record, latency.timer_step_ns)},
+    {"lat_timer_min_ns", "ns", "number", "Least cost of a sample: from one reading of that clock to the next; taken off nothing", emit_timer_ns, offsetof(struct record, latency.timer_min_ns)},
+    {"lat_timer_median_ns", "ns", "number", "Median cost of a sample", emit_timer_ns, offsetof(struct record, latency.timer_median_ns)},
+    {"startup_ns", "ns", "integer", "From exec to main, and from opening the allocator's library to a first malloc (pass latency); compare with glibc's", emit_u64, offsetof(struct record, startup_ns)},
+    {"transactions", "transactions", "integer", "Due by the end of the run (rate_per_s)", emit_due, 0},
+    {"late_fraction", "", "fraction", "Of these, the ones that had to wait for another of their thread", emit_due_share, offsetof(struct record, latency.n_late)},
+    {"missed_fraction", "", "fraction", "Of these, the ones that were not done by the end; they count with the time they had waited then", emit_due_share, offsetof(struct record, latency.n_missed)},
     {"min_thread_ops", "operations", "integer", "Fewest operations of a slot in the window; 0 where some threads count none, such as the producers of prodcons", COUNT(min_thread_ops)},
     {"max_thread_ops", "operations", "integer", "Most operations of a slot in the window", COUNT(max_thread_ops)},
     {"status", "", "text", "ok, contaminated, skip, crash, timeout, oom, badbind, unproven; only ok rows are compared", emit_status, 0},
@@ -223,6 +278,10 @@ static const struct column column_table[] = {
     {"alloc_purged_bytes", "bytes", "integer", "Given back by these", STAT(purged_bytes)},
     {"alloc_bins", "", "text", "Bins with runs after the run, over all arenas, as the allocator counts them: SIZE:REGIONS:RUNS;... with the regions in use or cached", emit_bins, 0},
     {"alloc_arenas", "bytes", "text", "Active bytes of each arena that has been made, the first 64 of them, as the allocator counts them: A;B;...", emit_arenas, 0},
+    {"sample_every", "calls", "integer", "From one call that is timed to the next, on average (pass latency)", emit_sample_every, 0},
+    {"rate_per_s", "1/s", "integer", "Transactions that arrive by a schedule, all threads together (pass latency with --rate)", emit_rate, 0},
+    {"transaction_ops", "operations", "integer", "Of the workload, in a transaction", emit_transaction_ops, 0},
+    {"arrivals", "", "text", "poisson or fixed", emit_arrivals, 0},
 };
 /* clang-format on */
 #define N_COLUMNS (sizeof column_table / sizeof column_table[0])

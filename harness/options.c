@@ -18,6 +18,11 @@
 #define QUICK_NS (UNITS_NS_PER_S / 5)
 #define LONG_FROM_THREADS 16u /* 64 threads take 0.15 s to get going on two units */
 #define MAX_REPS 10000u
+#define DEFAULT_SAMPLE_EVERY 1024u
+#define MAX_SAMPLE_EVERY (1u << 24)
+#define MAX_RATE_PER_S 100000000u
+#define DEFAULT_TRANSACTION_OPS 100u
+#define MAX_TRANSACTION_OPS 1000000000u
 
 static int list_append(const char ***list, size_t *n, const char *value, struct problem *p) {
     const char **grown = realloc(*list, (*n + 1) * sizeof **list);
@@ -120,6 +125,44 @@ static int take_audit_only(struct options *o, const char *value, struct problem 
     (void)value;
     (void)p;
     o->is_audit_only = true;
+    return 0;
+}
+
+static int take_latency(struct options *o, const char *value, struct problem *p) {
+    (void)value;
+    (void)p;
+    o->latency.is_on = true;
+    return 0;
+}
+
+/* A number that a uint32_t holds. */
+static int take_u32(uint32_t *out, uint32_t max, const char *what, const char *value, struct problem *p) {
+    uint64_t n;
+    if (units_parse_u64(value, 1, max, &n) != 0)
+        return problem_set(p, EINVAL, "allowed is a whole number of %s from 1 to %" PRIu32, what, max);
+    *out = (uint32_t)n;
+    return 0;
+}
+
+static int take_sample_every(struct options *o, const char *value, struct problem *p) {
+    return take_u32(&o->latency.sample_every, MAX_SAMPLE_EVERY, "calls", value, p);
+}
+
+static int take_rate(struct options *o, const char *value, struct problem *p) {
+    uint32_t rate_per_s = 0;
+    int err = take_u32(&rate_per_s, MAX_RATE_PER_S, "transactions a second", value, p);
+    o->latency.rate_per_s = rate_per_s;
+    return err;
+}
+
+static int take_transaction_ops(struct options *o, const char *value, struct problem *p) {
+    return take_u32(&o->latency.transaction_ops, MAX_TRANSACTION_OPS, "operations", value, p);
+}
+
+static int take_arrivals(struct options *o, const char *value, struct problem *p) {
+    o->latency.is_fixed_rate = strcmp(value, "fixed") == 0;
+    if (!o->latency.is_fixed_rate && strcmp(value, "poisson") != 0)
+        return problem_set(p, EINVAL, "allowed are poisson, fixed");
     return 0;
 }
 
@@ -256,6 +299,21 @@ static const struct option_row {
     {"syscalls", NULL,
      "One more pass under strace, which counts the system calls of the measured phase by name",
      take_syscalls},
+    {"latency", NULL,
+     "One more pass in each repetition, in which single calls are timed by sampling: percentiles by "
+     "operation and "
+     "size, into latency.csv; also the first malloc of a thread, and starting up (docs/latency.md)",
+     take_latency},
+    {"sample-every", "N", "Calls from one that is timed to the next, on average (default: 1024)",
+     take_sample_every},
+    {"rate", "N",
+     "In the latency pass transactions arrive by a schedule, N a second over all threads, and are timed from "
+     "the "
+     "moment they were due",
+     take_rate},
+    {"transaction-ops", "N", "Operations of the workload that make a transaction (default: 100)",
+     take_transaction_ops},
+    {"arrivals", "HOW", "poisson (default): at random; fixed: at equal distances", take_arrivals},
     {NULL, NULL, "Where the results go:", NULL},
     {"out", "DIR", "Folder for the run; must be new or empty (default: results/ and the time)", take_out},
     {"resume", "DIR", "Go on with an interrupted run: what it was asked for, less what is there",
@@ -279,7 +337,8 @@ struct parsing {
 /* Beside --plan, which says itself what is measured. */
 static bool goes_with_plan(const struct option_row *row) {
     return row->take == take_plan || row->take == take_timeout || row->take == take_wrap ||
-           row->take == take_out;
+           row->take == take_out || row->take == take_sample_every || row->take == take_rate ||
+           row->take == take_transaction_ops || row->take == take_arrivals;
 }
 
 static error_t parse_one(int key, char *arg, struct argp_state *state) {
@@ -304,7 +363,19 @@ static error_t parse_one(int key, char *arg, struct argp_state *state) {
     return 0;
 }
 
+static int check_latency(const struct latency_options *l, bool is_planned, struct problem *p) {
+    if (!l->is_on && !is_planned && (l->sample_every != 0 || l->rate_per_s != 0))
+        return problem_set(p, EINVAL, "--%s needs --latency", l->rate_per_s != 0 ? "rate" : "sample-every");
+    if (l->rate_per_s == 0 && (l->transaction_ops != 0 || l->is_fixed_rate))
+        return problem_set(p, EINVAL, "--%s needs --rate",
+                           l->transaction_ops != 0 ? "transaction-ops" : "arrivals");
+    return 0;
+}
+
 static int options_check(const struct options *o, struct problem *p) {
+    int err = check_latency(&o->latency, o->plan != NULL, p);
+    if (err != 0)
+        return err;
     if (o->ops_total != 0 && o->duration_ns != 0)
         return problem_set(p, EINVAL, "--ops and --duration exclude each other: one of them ends a cell");
     if (o->instrument == INSTRUMENT_CALLGRIND && o->wrap != NULL)
@@ -352,6 +423,10 @@ static int check_preload(const struct options *o, struct problem *p) {
 
 static int options_settle(struct options *o, struct problem *p) {
     int err = options_check(o, p);
+    if (o->latency.sample_every == 0)
+        o->latency.sample_every = DEFAULT_SAMPLE_EVERY;
+    if (o->latency.transaction_ops == 0)
+        o->latency.transaction_ops = DEFAULT_TRANSACTION_OPS;
     if (err != 0 || o->plan != NULL)
         return err;
     if (o->is_quick) {

@@ -31,6 +31,16 @@ struct workload_choice {
     int64_t params[WORKLOAD_MAX_PARAMS];
 };
 
+/* The latency pass. */
+struct latency_options {
+    bool is_on;
+    uint32_t sample_every; /* calls from one that is timed to the next, on average */
+    uint64_t
+        rate_per_s; /* transactions that arrive, all threads together; 0: each begins when the last is done */
+    uint32_t transaction_ops;
+    bool is_fixed_rate; /* at equal distances; false: as a Poisson process */
+};
+
 struct options {
     enum action action;
     struct thread_list threads;
@@ -48,6 +58,7 @@ struct options {
     bool has_syscalls, has_sharing; /* passes besides */
     bool is_audit_only;             /* no timed pass */
     struct membind membind;
+    struct latency_options latency;
     bool is_quick;
     const char *out;    /* NULL: results/<time> */
     const char *resume; /* NULL: a new run */

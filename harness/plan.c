@@ -20,8 +20,8 @@ const char *load_name(enum allocator_load load) {
 }
 
 int pass_parse(const char *text, enum cell_pass *out) {
-    static const enum cell_pass planned[] = {PASS_TIMED, PASS_AUDIT, PASS_INSTRUCTIONS, PASS_SYSCALLS,
-                                             PASS_SHARING};
+    static const enum cell_pass planned[] = {PASS_TIMED,        PASS_AUDIT,    PASS_LATENCY,
+                                             PASS_INSTRUCTIONS, PASS_SYSCALLS, PASS_SHARING};
     for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
         *out = planned[i];
         if (strcmp(text, pass_name(*out)) == 0)
@@ -56,6 +56,13 @@ uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition)
     return prng_mix(&x);
 }
 
+static void write_latency(FILE *out, const struct latency_options *l) {
+    fprintf(out, "sample_every=%" PRIu32 "\n", l->sample_every);
+    if (l->rate_per_s > 0)
+        fprintf(out, "rate_per_s=%" PRIu64 "\ntransaction_ops=%" PRIu32 "\narrivals=%s\n", l->rate_per_s,
+                l->transaction_ops, l->is_fixed_rate ? "fixed" : "poisson");
+}
+
 /* Every field is named, so that a new one cannot collide. */
 int plan_cell_identify(struct plan_cell *cell, const struct options *o) {
     char membind[MEMBIND_NAME_MAX];
@@ -71,6 +78,8 @@ int plan_cell_identify(struct plan_cell *cell, const struct options *o) {
     fprintf(out, "\nthreads=%u\nplacement=%s\nmembind=%s\npass=%s\n", cell->slots->n_threads,
             placement_name(cell->slots->placement), membind_name(&cell->slots->membind, membind),
             pass_name(cell->pass));
+    if (cell->pass == PASS_LATENCY)
+        write_latency(out, &o->latency);
     if (o->wrap != NULL)
         fprintf(out, "wrap=%s\n", o->wrap);
     if (o->ambient != NULL && o->ambient[0] != '\0')
@@ -134,6 +143,8 @@ struct passes {
 
 static struct passes passes_of(const struct options *o) {
     struct passes x = {.repeated = {PASS_AUDIT, PASS_TIMED}, .n_repeated = o->is_audit_only ? 1 : 2};
+    if (o->latency.is_on)
+        x.repeated[x.n_repeated++] = PASS_LATENCY;
     if (o->instrument == INSTRUMENT_CALLGRIND)
         x.once[x.n_once++] = PASS_INSTRUCTIONS;
     if (o->has_syscalls)
@@ -159,7 +170,7 @@ static uint64_t ops_of(const struct options *o, const struct workload_choice *w,
         return o->ops_total;
     if (pass == PASS_INSTRUCTIONS)
         return row->audit_ops > COUNTED_OPS_DIVISOR ? row->audit_ops / COUNTED_OPS_DIVISOR : row->audit_ops;
-    return pass != PASS_TIMED ? workload_audit_ops(row, w->params, n_threads) : 0;
+    return pass != PASS_TIMED && pass != PASS_LATENCY ? workload_audit_ops(row, w->params, n_threads) : 0;
 }
 
 /* Each identity once, then shuffled. */

@@ -4,8 +4,9 @@
  *
  * Owns: cells, their order, their identity. Does not know: processes, results, time.
  *
- *   for each repetition   a block of audits, then one of timed cells: each identity once, in an order of its own
- *   after them            a block of each pass made once, where asked for: instructions, syscalls, sharing
+ *   for each repetition a block of audits, then one of timed cells, then one of latencies with --latency: each
+ *                       identity once, in an order of its own
+ *   after them          a block of each pass made once, where asked for: instructions, syscalls, sharing
  *
  * Repetitions are outermost and the order inside a block is shuffled, so that slow drift of the machine hits
  * all allocators alike.
@@ -69,7 +70,7 @@ uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition)
 const char *pass_name(enum cell_pass pass);
 const char *load_name(enum allocator_load load);
 /* Of the passes that can be planned, PLAN_PASSES. 0 or -EINVAL. */
-#define PLAN_PASSES "timed, audit, instructions, syscalls, sharing"
+#define PLAN_PASSES "timed, audit, latency, instructions, syscalls, sharing"
 int pass_parse(const char *text, enum cell_pass *out);
 /* 0 or -EINVAL. */
 int load_parse(const char *text, enum allocator_load *out);

@@ -77,10 +77,11 @@ void plan_write_text(FILE *out, const struct plan *plan, const struct topology *
     const struct options *o = plan->options;
     fprintf(out, "machine:    %u packages, %u NUMA nodes, %u cores, %u processing units%s\n", t->n_packages,
             t->n_nodes, t->n_cores, t->n_pus, t->is_thissystem ? "" : " (not this machine: plan only)");
-    fprintf(out,
-            "sweep:      %zu allocators x %zu workloads x %u thread counts x (%u audits + %u timed%s%s%s)\n",
-            o->allocators.n, o->n_workloads, o->threads.n, o->reps, o->is_audit_only ? 0 : o->reps,
-            o->instrument == INSTRUMENT_CALLGRIND ? " + 1 instructions" : "",
+    fprintf(out, "sweep:      %zu allocators x %zu workloads x %u thread counts x (%u audits + %u timed",
+            o->allocators.n, o->n_workloads, o->threads.n, o->reps, o->is_audit_only ? 0 : o->reps);
+    if (o->latency.is_on)
+        fprintf(out, " + %u latency", o->reps);
+    fprintf(out, "%s%s%s)\n", o->instrument == INSTRUMENT_CALLGRIND ? " + 1 instructions" : "",
             o->has_syscalls ? " + 1 syscalls" : "", o->has_sharing ? " + 1 sharing" : "");
     fprintf(out, "conditions: load %s, placement %s, membind %s, seed %" PRIu64 "\n\n", load_name(o->load),
             placement_name(o->placement), membind_name(&o->membind, membind), o->seed);

@@ -152,7 +152,7 @@ static int take_length(const struct row *row, struct plan_cell *cell, struct pro
          has_ops = row_field(row, COLUMN_OPS_TARGET)[0] != '\0';
     if (has_time == has_ops)
         return problem_set(p, EINVAL, "one of duration_ns and ops_target must be given");
-    if (has_time && cell->pass != PASS_TIMED)
+    if (has_time && cell->pass != PASS_TIMED && cell->pass != PASS_LATENCY)
         return problem_set(p, EINVAL, "a cell of pass %s is ended by ops_target", pass_name(cell->pass));
     cell->duration_ns = cell->ops_total = 0;
     if (has_time)

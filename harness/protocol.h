@@ -7,6 +7,7 @@
  *   cell -> driver   struct cell_proof    after the allocator was opened and proved (or not: status tells)
  *   cell -> driver   struct cell_tids     slot i's thread; each waits for cell_go
  *   driver -> cell   struct cell_go       after each tid was bound and its mask read back
+ *   cell -> driver   struct cell_latency  in the latency pass alone, when all went well
  *   cell -> driver   struct cell_result   then _exit
  *
  * Unless its status is ok a result holds nothing but the counts of allocations and frees, where they were taken.
@@ -59,7 +60,7 @@ enum cell_status {
     STATUS_UNPROVEN,
 };
 
-enum cell_message { MSG_SPEC = 1, MSG_PROOF, MSG_TIDS, MSG_GO, MSG_RESULT };
+enum cell_message { MSG_SPEC = 1, MSG_PROOF, MSG_TIDS, MSG_GO, MSG_RESULT, MSG_LATENCY };
 
 struct cell_header {
     uint32_t magic, version, message, n_bytes;
@@ -81,6 +82,11 @@ struct cell_spec {
     uint64_t warmup_ops;   /* per thread */
     uint32_t has_counters; /* read the processor's counters in the measured phase */
     int32_t expected_node; /* NUMA node whose share of the pages is asked for; -1: none */
+    /* Of the latency pass: */
+    uint32_t sample_every;    /* calls from one that is timed to the next, on average */
+    uint32_t transaction_ops; /* operations of a transaction */
+    uint64_t rate_per_s;      /* transactions that arrive, all threads together; 0: each begins when it can */
+    uint32_t is_fixed_rate;   /* at equal distances; 0: as a Poisson process */
 };
 
 struct cell_proof {
@@ -97,6 +103,61 @@ struct cell_tids {
 
 struct cell_go {
     struct cell_header header;
+};
+
+/* What was timed. The first are entries of the allocator, by their names. */
+enum latency_op {
+    LATENCY_MALLOC,
+    LATENCY_FREE,
+    LATENCY_CALLOC,
+    LATENCY_REALLOC,
+    LATENCY_ALIGNED_ALLOC,
+    LATENCY_N_CALLS,
+    LATENCY_ANY_CALL = LATENCY_N_CALLS, /* all of the above */
+    LATENCY_FIRST_MALLOC,               /* the first allocation that a thread makes */
+    LATENCY_STARTUP,                    /* the driver puts it together */
+    LATENCY_TRANSACTION,                /* from the scheduled time to the end */
+    LATENCY_SERVICE,                    /* of a transaction: from its beginning to the end */
+    LATENCY_DELAY,                      /* of a transaction: from the scheduled time to its beginning */
+    LATENCY_N_OPS
+};
+
+/* Groups of sizes asked for, by the largest size in each; the last has no bound. */
+#define LATENCY_CLASS_BYTES                                                                                  \
+    { 64, 256, 1024, 4096, 16384, 131072, 1048576, UINT64_MAX }
+#define LATENCY_N_CLASSES 8
+#define LATENCY_ANY_CLASS LATENCY_N_CLASSES
+
+/* Percentiles, in millionths. */
+#define LATENCY_PPM                                                                                          \
+    {                                                                                                        \
+        0, 250000, 500000, 750000, 900000, 950000, 980000, 990000, 995000, 998000, 999000, 999500, 999800,   \
+            999900, 999950, 999980, 999990, 999999, 1000000                                                  \
+    }
+#define LATENCY_N_PPM 19
+#define LATENCY_MAX_ROWS 64
+
+enum latency_timer { TIMER_CLOCK_GETTIME, TIMER_RDTSCP };
+
+struct latency_row {
+    uint32_t op, size_class; /* enum latency_op; index into LATENCY_CLASS_BYTES or LATENCY_ANY_CLASS */
+    uint64_t n;
+    double ns[LATENCY_N_PPM]; /* NaN: fewer samples than it takes to have one beyond */
+};
+
+struct cell_latency {
+    struct cell_header header;
+    uint32_t timer; /* enum latency_timer */
+    double timer_min_ns,
+        timer_median_ns;  /* between two readings with nothing in between; taken off nothing */
+    double timer_step_ns; /* least change of the clock */
+    uint64_t main_ns;     /* CLOCK_MONOTONIC as main began */
+    uint64_t open_ns;     /* from there on, opening the library and a first malloc */
+    /* Transactions: due by the end; of them, late: another of the same thread was not done at the scheduled time;
+     * and missed: not begun by the end, of which the time waited until then was counted. */
+    uint64_t n_due, n_late, n_missed;
+    uint32_t n_rows;
+    struct latency_row rows[LATENCY_MAX_ROWS];
 };
 
 /* Unsigned counters: UINT64_MAX = not measured. Doubles: NaN = not measured. */

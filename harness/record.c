@@ -77,7 +77,15 @@ void record_init(struct record *r, const struct run_identity *run, const struct 
     r->exit_code = -1;
     r->alloc_instructions = UINT64_MAX;
     syscall_counts_clear(&r->syscalls);
+    r->startup_ns = UINT64_MAX;
     result_clear(&r->result);
+}
+
+void record_forget_memory(struct record *r) {
+    struct cell_result *x = &r->result;
+    x->start_rss_bytes = x->peak_rss_bytes = x->end_rss_bytes = x->retained_rss_bytes = UINT64_MAX;
+    x->anon_huge_bytes = UINT64_MAX;
+    x->on_node_fraction = NAN;
 }
 
 void record_forget_costs(struct record *r) {
@@ -103,6 +111,8 @@ void record_drop_numbers(struct record *r) {
     r->result.counted_frees = kept.counted_frees;
     syscall_counts_clear(&r->syscalls);
     r->alloc_instructions = UINT64_MAX;
+    r->startup_ns = UINT64_MAX;
+    r->has_latency = false;
 }
 
 void record_settle(struct record *r, enum cell_status status, const char *format, ...) {

@@ -29,9 +29,11 @@ struct record {
     struct cell_result result;
     struct syscall_counts syscalls; /* of the measured phase, by name (pass syscalls) */
     uint64_t alloc_instructions; /* of result.instructions, those of the allocator; UINT64_MAX: not known */
+    struct cell_latency latency; /* of the latency pass */
+    uint64_t startup_ns;         /* of the latency pass; UINT64_MAX: not known */
     char library_sha256[DIGEST_HEX_BYTES]; /* empty: no file */
     enum cell_status status;
-    bool has_proof, has_result; /* the message arrived */
+    bool has_proof, has_result, has_latency; /* the message arrived */
     bool is_pinned;
     int exit_code;          /* -1: ended by a signal, or never started */
     int signal;             /* 0: none */
@@ -45,6 +47,9 @@ void record_init(struct record *r, const struct run_identity *run, const struct 
 
 /* Takes back what is no measurement under an instrument that simulates: times, faults, resident memory. */
 void record_forget_costs(struct record *r);
+
+/* Takes back the resident sets of a process in which the harness kept more of its own than in others. */
+void record_forget_memory(struct record *r);
 
 /* Gives the record a status and the reason, as one line. */
 void record_settle(struct record *r, enum cell_status status, const char *format, ...)

@@ -146,6 +146,49 @@ int past_pass_over(struct past *past, const struct past_rows *rows, const struct
     return 1;
 }
 
+static bool has_row(const struct past_rows *rows, const char *cell_id, const char *repetition) {
+    for (size_t row = rows->table.n_rows; row-- > 1;) { /* it is the last that is asked for */
+        if (strcmp(csv_field(&rows->table, row, rows->cell_id), cell_id) == 0 &&
+            strcmp(csv_field(&rows->table, row, rows->repetition), repetition) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The position in the file from which on nothing counts: rows of a cell stand together, those of the last cell last. */
+static size_t find_orphans(const struct past_rows *rows, const struct csv_table *table) {
+    int repetition = csv_column(table, "repetition");
+    if (table->n_rows < 2 || repetition < 0)
+        return table->n_whole_bytes;
+    const char *last_id = csv_field(table, table->n_rows - 1, 0),
+               *last_repetition = csv_field(table, table->n_rows - 1, repetition);
+    if (has_row(rows, last_id, last_repetition))
+        return table->n_whole_bytes;
+    size_t row = table->n_rows - 1;
+    while (row > 1 && strcmp(csv_field(table, row - 1, 0), last_id) == 0 &&
+           strcmp(csv_field(table, row - 1, repetition), last_repetition) == 0)
+        row--;
+    return (size_t)(csv_field(table, row, 0) - table->text);
+}
+
+int past_trim_rows(const struct folder *folder, const char *name, struct problem *p) {
+    char path[PATH_MAX];
+    struct csv_table table;
+    struct past_rows rows = {0};
+    int err = folder_path(folder, name, path, p);
+    if (err != 0 || access(path, F_OK) != 0)
+        return err;
+    err = csv_load(&table, path, p);
+    if (err != 0)
+        return err;
+    err = past_rows_open(&rows, folder, p);
+    if (err == 0 && truncate(path, (off_t)find_orphans(&rows, &table)) != 0)
+        err = problem_set(p, errno, "cannot cut %s to what counts: %s", path, strerror(errno));
+    past_rows_close(&rows);
+    csv_free(&table);
+    return err;
+}
+
 int past_check_plan(const struct plan *plan, const struct folder *folder, struct problem *p) {
     char path[PATH_MAX], *text = NULL, *old = NULL;
     size_t n = 0;

@@ -60,6 +60,11 @@ void past_rows_close(struct past_rows *rows);
 int past_pass_over(struct past *past, const struct past_rows *rows, const struct plan_cell *cell,
                    struct problem *p);
 
+/* Cuts off a file beside samples.csv, whose rows begin with cell_id and are written before the cell's row there, what
+ * belongs to a cell that has no such row: the run was killed between the two, and it is measured again. 0, or -errno
+ * with the reason; a missing file is an empty one. */
+int past_trim_rows(const struct folder *folder, const char *name, struct problem *p);
+
 /* The plan must be the one the run was started with, byte for byte. 0, or -errno with the reason. */
 int past_check_plan(const struct plan *plan, const struct folder *folder, struct problem *p);
 

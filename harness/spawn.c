@@ -5,12 +5,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/bench.h"
 #include "harness/protocol.h"
 
 #define MAX_WORDS 64
@@ -32,7 +34,7 @@ static int words_split(char *storage, const char *program, char **words) {
 
 /* After fork: nothing here may return. */
 static _Noreturn void child_exec(int fd, pid_t parent, char **words, char *const *environment,
-                                 const struct membind *membind) {
+                                 const struct membind *membind, uint64_t *exec_ns) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -50,6 +52,7 @@ static _Noreturn void child_exec(int fd, pid_t parent, char **words, char *const
     close_range(CELL_FD + 1, ~0u, 0);
     if (membind_apply(membind) != 0)
         _exit(SPAWN_POLICY_FAILED);
+    *exec_ns = bench_now_ns();
     execvpe(words[0], words, environment);
     _exit(SPAWN_EXEC_FAILED);
 }
@@ -70,14 +73,25 @@ int spawn_start(struct child *child, const char *program, const char *wrap, char
         err = problem_set(p, errno, "cannot make a socket for a cell: %s", strerror(errno));
         goto out;
     }
+    uint64_t *exec_ns =
+        mmap(NULL, sizeof *exec_ns, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (exec_ns == MAP_FAILED) {
+        err = problem_set(p, errno, "cannot share a page with a cell: %s", strerror(errno));
+        close(ends[0]);
+        close(ends[1]);
+        goto out;
+    }
+    child->exec_ns = exec_ns;
     pid_t parent = getpid();
     child->pid = fork();
     if (child->pid == 0)
-        child_exec(ends[1], parent, words, environment, membind);
+        child_exec(ends[1], parent, words, environment, membind, exec_ns);
     close(ends[1]);
     if (child->pid < 0) {
         err = problem_set(p, errno, "cannot start a process for a cell: %s", strerror(errno));
         close(ends[0]);
+        munmap(exec_ns, sizeof *exec_ns);
+        child->exec_ns = NULL;
         goto out;
     }
     setpgid(child->pid, child->pid); /* whoever comes first; it fails harmlessly after exec */
@@ -109,6 +123,7 @@ int spawn_reap(struct child *child, int *wait_status) {
     close(child->fd);
     if (child->pidfd >= 0)
         close(child->pidfd);
+    munmap((void *)(uintptr_t)child->exec_ns, sizeof *child->exec_ns);
     *child = (struct child){.pid = -1, .fd = -1, .pidfd = -1};
     return err;
 }

@@ -8,6 +8,7 @@
 #ifndef HEAPDYNO_SPAWN_H
 #define HEAPDYNO_SPAWN_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "harness/membind.h"
@@ -17,6 +18,8 @@ struct child {
     pid_t pid;
     int fd;    /* SOCK_SEQPACKET to CELL_FD of the child */
     int pidfd; /* readable when the child has ended */
+    /* When it called execve, CLOCK_MONOTONIC; 0 until then. Shared with the child; NULL after spawn_reap. */
+    const uint64_t *exec_ns;
 };
 
 /* Executes `program`, under the words of `wrap` when it is not NULL, with its memory placed by `membind`. 0 or

@@ -10,6 +10,7 @@
 
 #include "harness/collect.h"
 #include "harness/csv.h"
+#include "harness/latency_csv.h"
 #include "harness/manifest.h"
 #include "harness/probe.h"
 #include "harness/program.h"
@@ -24,6 +25,7 @@ struct sweep {
     struct probes probes;
     struct past past;
     struct csv_file samples;
+    struct csv_file latency; /* opened with the first cell that is to have some */
     struct progress progress;
     json_t *manifest;
     json_t *past_allocators; /* that a resumed run met; NULL: not resumed, or checked */
@@ -56,18 +58,52 @@ static bool settle_unrun(const struct sweep *s, struct record *r, const char *li
     return true;
 }
 
-static int write_row(struct sweep *s, const struct record *r, struct problem *p) {
+/* Appends what `write` says of the record with one write; nothing when that is nothing. */
+static int append_rows(struct csv_file *file, void (*write)(FILE *out, const struct record *r),
+                       const struct record *r, struct problem *p) {
     char *text = NULL;
     size_t n = 0;
     FILE *out = open_memstream(&text, &n);
     if (out == NULL)
         return problem_set(p, ENOMEM, "out of memory");
-    columns_write_row(out, r);
+    write(out, r);
     int err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : 0;
-    if (err == 0)
-        err = csv_append(&s->samples, text, n, p);
+    if (err == 0 && n > 0)
+        err = csv_append(file, text, n, p);
     free(text);
     return err;
+}
+
+static void write_header(FILE *out, const struct record *r) {
+    (void)r;
+    columns_write_header(out);
+}
+
+static void write_latency_header(FILE *out, const struct record *r) {
+    (void)r;
+    latency_write_header(out);
+}
+
+/* Opens a file of rows in the folder, with its header if it is new or was torn within it. */
+static int open_rows(struct sweep *s, struct csv_file *file, const char *name,
+                     void (*header)(FILE *out, const struct record *r), struct problem *p) {
+    char path[PATH_MAX];
+    int err = folder_path(&s->folder, name, path, p);
+    if (err == 0)
+        err = csv_open(file, path, p);
+    if (err != 0 || lseek(file->fd, 0, SEEK_END) > 0)
+        return err;
+    return append_rows(file, header, NULL, p);
+}
+
+/* The latencies of a cell go first: a row in samples.csv says that they are there. */
+static int write_row(struct sweep *s, const struct record *r, struct problem *p) {
+    int err = 0;
+    if (r->cell->pass == PASS_LATENCY && s->latency.fd < 0)
+        err = open_rows(s, &s->latency, LATENCY_CSV, write_latency_header, p);
+    if (err == 0 && r->cell->pass == PASS_LATENCY)
+        err = append_rows(&s->latency, latency_write_rows, r, p);
+    return err == 0 ? append_rows(&s->samples, columns_write_row, r, p) : err;
 }
 
 /* A library that is replaced in mid-run would put two of them under one name. */
@@ -114,26 +150,6 @@ static int run_all(struct sweep *s, struct problem *p) {
     return err;
 }
 
-/* Opens samples.csv, with its header if it is new or was torn within it. */
-static int open_samples(struct sweep *s, struct problem *p) {
-    char path[PATH_MAX], *header = NULL;
-    size_t n = 0;
-    int err = folder_path(&s->folder, "samples.csv", path, p);
-    if (err == 0)
-        err = csv_open(&s->samples, path, p);
-    if (err != 0 || lseek(s->samples.fd, 0, SEEK_END) > 0)
-        return err;
-    FILE *out = open_memstream(&header, &n);
-    if (out == NULL)
-        return problem_set(p, ENOMEM, "out of memory");
-    columns_write_header(out);
-    err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : 0;
-    if (err == 0)
-        err = csv_append(&s->samples, header, n, p);
-    free(header);
-    return err;
-}
-
 /* The table and summary.csv are the scripts' work. 0, or the code the script ended with. */
 static int summarize(const struct sweep *s) {
     char python[PATH_MAX + 32], script[PATH_MAX + 32], folder[PATH_MAX];
@@ -153,8 +169,8 @@ static int summarize(const struct sweep *s) {
 }
 
 static void name_files(const struct sweep *s) {
-    static const char *const names[] = {"samples.csv", "summary.csv", "plan.csv", "manifest.json",
-                                        "topology.xml"};
+    static const char *const names[] = {"samples.csv", LATENCY_CSV,     "summary.csv",
+                                        "plan.csv",    "manifest.json", "topology.xml"};
     printf("\nwritten:\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[PATH_MAX];
@@ -170,6 +186,8 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
                                            s->past.n_failed};
     struct problem second = {{0}};
     int close_err = csv_close(&s->samples, &second);
+    if (close_err == 0)
+        close_err = csv_close(&s->latency, &second);
     manifest_note_end(s->manifest, &counts, err == COLLECT_STOPPED);
     int save_err = manifest_save(s->manifest, &s->folder, close_err == 0 ? &second : &(struct problem){{0}});
     if (err >= 0 && (close_err != 0 || save_err != 0)) {
@@ -202,6 +220,7 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
 static void sweep_close(struct sweep *s) {
     struct problem ignored = {{0}};
     csv_close(&s->samples, &ignored);
+    csv_close(&s->latency, &ignored);
     probes_free(&s->probes);
     past_free(&s->past);
     json_decref(s->manifest);
@@ -271,7 +290,8 @@ static int start_books(struct sweep *s, int argc, char *const *argv, struct prob
         problem_set(p, ENOMEM, "manifest.json cannot be made: out of memory");
         return EXIT_FAILED_CELL;
     }
-    if (manifest_save(s->manifest, &s->folder, p) != 0 || open_samples(s, p) != 0)
+    if (manifest_save(s->manifest, &s->folder, p) != 0 ||
+        open_rows(s, &s->samples, "samples.csv", write_header, p) != 0)
         return EXIT_FAILED_CELL;
     return 0;
 }
@@ -293,7 +313,7 @@ static void sweep_close_new(struct sweep *s) {
 }
 
 int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *const *argv, struct problem *p) {
-    struct sweep s = {.bench = b, .plan = plan, .samples = {.fd = -1}};
+    struct sweep s = {.bench = b, .plan = plan, .samples = {.fd = -1}, .latency = {.fd = -1}};
     int code = probe(&s, true, p);
     if (code != 0)
         goto out;
@@ -314,7 +334,8 @@ out:
 
 int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *resumed, json_t *manifest,
                  struct problem *p) {
-    struct sweep s = {.bench = b, .plan = plan, .folder = *resumed, .samples = {.fd = -1}};
+    struct sweep s = {
+        .bench = b, .plan = plan, .folder = *resumed, .samples = {.fd = -1}, .latency = {.fd = -1}};
     s.manifest = json_incref(manifest);
     int code = EXIT_USAGE;
     const char *run_id = json_string_value(json_object_get(manifest, "run_id"));
@@ -325,7 +346,7 @@ int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *
         goto out;
     }
     if (manifest_note_resume(manifest, b, p) != 0 || past_check_plan(plan, resumed, p) != 0 ||
-        past_read(&s.past, plan, resumed, p) != 0)
+        past_read(&s.past, plan, resumed, p) != 0 || past_trim_rows(resumed, LATENCY_CSV, p) != 0)
         goto out;
     if (s.past.n_torn_bytes > 0)
         fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",
@@ -336,7 +357,8 @@ int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *
     if (code != 0)
         goto out;
     code = EXIT_FAILED_CELL;
-    if (manifest_save(manifest, resumed, p) != 0 || open_samples(&s, p) != 0)
+    if (manifest_save(manifest, resumed, p) != 0 ||
+        open_rows(&s, &s.samples, "samples.csv", write_header, p) != 0)
         goto out;
     fprintf(stderr, "run-bench: %zu cells are there already\n", s.past.n_done);
     announce(&s);
@@ -426,7 +448,7 @@ static int run_and_conclude(struct sweep *s, struct plan *plan, struct plan_read
 int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *const *argv,
                    struct problem *p) {
     struct plan plan = {.options = b->options};
-    struct sweep s = {.bench = b, .plan = &plan, .samples = {.fd = -1}};
+    struct sweep s = {.bench = b, .plan = &plan, .samples = {.fd = -1}, .latency = {.fd = -1}};
     int code = start_books(&s, argc, argv, p);
     if (code == 0) {
         fprintf(stderr, "run-bench: cells of %s, into %s\n", reader->name, s.folder.path);
@@ -439,20 +461,23 @@ int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *
 int sweep_resume_plan(struct bench *b, struct plan_reader *reader, const struct folder *resumed,
                       json_t *manifest, struct problem *p) {
     struct plan plan = {.options = b->options};
-    struct sweep s = {.bench = b, .plan = &plan, .folder = *resumed, .samples = {.fd = -1}};
+    struct sweep s = {
+        .bench = b, .plan = &plan, .folder = *resumed, .samples = {.fd = -1}, .latency = {.fd = -1}};
     struct past_rows past = {0};
     s.manifest = json_incref(manifest);
     s.past_allocators = json_incref(json_object_get(manifest, "allocators"));
     int code = EXIT_USAGE;
     name_run(&s.run, bench_unix_now_ns());
     snprintf(s.run.run_id, sizeof s.run.run_id, "%s", json_string_value(json_object_get(manifest, "run_id")));
-    if (manifest_note_resume(manifest, b, p) != 0 || past_rows_open(&past, resumed, p) != 0)
+    if (manifest_note_resume(manifest, b, p) != 0 || past_rows_open(&past, resumed, p) != 0 ||
+        past_trim_rows(resumed, LATENCY_CSV, p) != 0)
         goto out;
     if (past.n_torn_bytes > 0)
         fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",
                 past.n_torn_bytes);
     code = EXIT_FAILED_CELL;
-    if (manifest_save(manifest, resumed, p) != 0 || write_plan(&s, p) != 0 || open_samples(&s, p) != 0)
+    if (manifest_save(manifest, resumed, p) != 0 || write_plan(&s, p) != 0 ||
+        open_rows(&s, &s.samples, "samples.csv", write_header, p) != 0)
         goto out;
     fprintf(stderr, "run-bench: %zu cells are there already; more of %s, into %s\n",
             past.table.n_rows > 0 ? past.table.n_rows - 1 : 0, reader->name, s.folder.path);

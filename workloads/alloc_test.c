@@ -128,6 +128,7 @@ const struct workload workload_alloc_test = {
     .op = "place filled or emptied",
     .groups = "speed,scaling",
     .params = params,
+    .flags = WORKLOAD_OPEN_LOOP,
     .min_threads = 1,
     .warmup_ops = 10000,
     .audit_ops = 500000,

@@ -150,6 +150,7 @@ const struct workload workload_fleet = {
     .op = "free and malloc of one object of a class",
     .groups = "speed,memory",
     .params = params,
+    .flags = WORKLOAD_OPEN_LOOP,
     .min_threads = 1,
     .warmup_ops = 10000,
     .audit_ops = 1000000,

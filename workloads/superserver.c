@@ -263,6 +263,7 @@ const struct workload workload_superserver = {
     .groups = "memory,scaling",
     .params = params,
     .presets = presets,
+    .flags = WORKLOAD_OPEN_LOOP,
     .min_threads = 1,
     .warmup_ops = 10000,
     .audit_ops = 300000,

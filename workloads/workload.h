@@ -61,6 +61,9 @@ enum workload_flags {
     WORKLOAD_COURSE = 1 << 4,
     /* What is freed remotely was left by predecessors: before WORKLOAD_MIN_GENERATIONS its share says nothing. */
     WORKLOAD_BEQUEATHS = 1 << 5,
+    /* An operation waits for no other slot: run may be called for a few at a time, each time with a budget that much
+     * higher. */
+    WORKLOAD_OPEN_LOOP = 1 << 6,
 };
 
 /* Fewest successors of each slot from which on threads can be said to succeed one another. */

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "harness/cell/latency.h"
 #include "harness/cell/pages.h"
 #include "harness/cell/probe.h"
 #include "harness/cell/run.h"
@@ -22,14 +23,16 @@
 #include "harness/protocol.h"
 
 #define EXIT_PROTOCOL 2
+#define FIRST_BYTES 64
 
 /* One run a process: its parts live here, in pages that are touched only when they are used. */
 static struct cell_spec spec;
 static struct cell_proof proof;
 static struct cell_tids tids;
 static struct cell_result result;
+static struct cell_latency latency;
 static struct subject subject;
-static struct alloc_ops counted_ops, noted_ops;
+static struct alloc_ops wrapped_ops, noted_ops;
 static struct run run;
 
 static _Noreturn void die(const char *why) {
@@ -80,6 +83,8 @@ static void receive_spec(void) {
         die("number of threads out of range");
     if (!spec.ops_total && !spec.duration_ns)
         die("neither operations nor a duration");
+    if (spec.pass == PASS_LATENCY && (spec.sample_every < 1 || (spec.rate_per_s && !spec.transaction_ops)))
+        die("no sampling interval, or transactions without operations");
 }
 
 /* The reason why this workload cannot run on this allocator, NULL when it can. */
@@ -102,14 +107,29 @@ static const char *why_unsupported(const struct workload *w) {
         return "a floor gives one block to all threads";
     if ((flags & ALLOCATOR_THREAD_LOCAL) && (w->flags & WORKLOAD_ONE_WAY) && spec.n_threads > 1)
         return "memory flows one way, and this allocator never brings it back";
+    if (spec.pass == PASS_LATENCY && spec.rate_per_s && !(w->flags & WORKLOAD_OPEN_LOOP))
+        return "the workload cannot be cut into transactions";
     return NULL;
+}
+
+/* The end of starting up: a block is there, and can be written to. */
+static void allocate_first(uint64_t begin_ns) {
+    unsigned char *block = subject.ops.alloc(FIRST_BYTES);
+    if (!block)
+        return;
+    *block = 1;
+    latency.open_ns = probe_now_ns() - begin_ns;
+    subject.ops.free(block);
 }
 
 static uint32_t open_and_prove(const struct workload *workload) {
     struct allocator_proof *p = &subject.proof;
     const char *library = spec.library[0] ? spec.library : NULL;
+    uint64_t begin_ns = probe_now_ns();
     int err =
         allocator_open(&subject, spec.allocator, library, (enum allocator_load)spec.load, spec.tree_dir);
+    if (!err && spec.pass == PASS_LATENCY)
+        allocate_first(begin_ns);
     if (!err)
         err = allocator_prove(&subject);
     if (err)
@@ -245,20 +265,44 @@ static void judge_ledger(void) {
                  (unsigned long long)sharing.n_faults);
 }
 
-/* The entries that the workload calls in this pass. */
+/* The entries that the workload calls: what is put around them is all that passes differ in. NULL after a failure. */
 static const struct alloc_ops *wrap_entries(void) {
+    if (spec.pass == PASS_LATENCY)
+        return latency_open(&subject.ops, &wrapped_ops, &spec, &run.cell.is_measuring) ? NULL : &wrapped_ops;
     if (!is_counted())
         return &subject.ops;
-    counting_wrap(&subject.ops, &counted_ops);
+    counting_wrap(&subject.ops, &wrapped_ops);
     if (spec.pass != PASS_SHARING)
-        return &counted_ops;
-    sharing_wrap(&counted_ops, &noted_ops);
+        return &wrapped_ops;
+    sharing_wrap(&wrapped_ops, &noted_ops);
     return &noted_ops;
 }
 
+/* After the threads have ended. */
+static void report_latency(void) {
+    for (unsigned i = 0; i < spec.n_threads; i++) {
+        const struct schedule *s = &run.slots[i].schedule;
+        latency.n_due += s->n_due;
+        latency.n_late += s->n_late;
+        latency.n_missed += s->n_missed;
+    }
+    int err = latency_report(&latency);
+    if (err == -ERANGE)
+        unproven("the clock of the latencies went backward");
+    else if (err) {
+        result.status = status_of_errno(-err);
+        snprintf(result.why, sizeof result.why, "no memory for the histograms");
+    } else if (result.status == STATUS_OK)
+        send_message(&latency, MSG_LATENCY, sizeof latency);
+}
+
 static void measure(const struct workload *workload) {
-    const struct alloc_ops *heap = wrap_entries();
     clear_result();
+    const struct alloc_ops *heap = wrap_entries();
+    if (!heap) {
+        cell_fail(&run.cell, ENOMEM, "no memory for the samplers");
+        finish_failed();
+    }
     if (run_create(&run, &spec, workload, heap))
         finish_failed();
     tids.n_threads = spec.n_threads;
@@ -290,12 +334,17 @@ static void measure(const struct workload *workload) {
         judge_counts();
     if (spec.pass == PASS_SHARING)
         judge_ledger();
+    if (spec.pass == PASS_LATENCY)
+        report_latency();
     finish();
 }
 
 int main(void) {
+    const uint64_t main_ns = probe_now_ns();
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* no cell outlives its driver */
     receive_spec();
+    if (spec.pass == PASS_LATENCY)
+        latency.main_ns = main_ns;
     const struct workload *workload = spec.pass == PASS_PROBE ? NULL : workload_find(spec.workload);
     proof.status = open_and_prove(workload);
     proof.proof = subject.proof;

@@ -15,6 +15,7 @@
 #include "harness/cell/counters.h"
 #include "harness/cell/gate.h"
 #include "harness/cell/probe.h"
+#include "harness/cell/schedule.h"
 #include "harness/protocol.h"
 #include "workloads/workload.h"
 
@@ -35,6 +36,7 @@ struct slot {
     uint64_t start_ns, finish_ns;
     uint64_t run_delay_ns;
     uint64_t open_ops, close_ops;
+    struct schedule schedule; /* of the measured run, when spec->rate_per_s says so */
 };
 
 struct run {

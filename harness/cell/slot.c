@@ -5,6 +5,7 @@
 
 #include <valgrind/callgrind.h>
 
+#include "harness/cell/latency.h"
 #include "harness/cell/run.h"
 
 /* Counting system calls or instructions, the harness's own reading of the scheduler is left out. */
@@ -58,6 +59,15 @@ static enum run_result run_counted(struct slot *s) {
     return result;
 }
 
+static enum run_result run_phase(struct slot *s) {
+    const struct cell_spec *spec = s->run->spec;
+    if (s->phase == PHASE_MEASURED && spec->pass == PASS_INSTRUCTIONS)
+        return run_counted(s);
+    if (s->phase == PHASE_MEASURED && spec->pass == PASS_LATENCY && spec->rate_per_s > 0)
+        return schedule_serve(&s->schedule, spec, s->worker, s->run->workload->run);
+    return s->run->workload->run(s->worker);
+}
+
 /* Serves the slot until its share is done. False: a successor goes on with it and this thread ends. */
 static bool serve(struct slot *s) {
     struct run *r = s->run;
@@ -75,7 +85,7 @@ static bool serve(struct slot *s) {
         mark(r, MARK_IN);
     }
     /* Also after a stop: other slots may wait for this one. */
-    result = is_counted ? run_counted(s) : r->workload->run(s->worker);
+    result = run_phase(s);
     if (result == RUN_SUCCEED && atomic_load(&r->cell.is_stopping))
         result = RUN_DONE; /* a successor born after the end would have nothing to do */
     if (result == RUN_DONE && is_measured) {
@@ -108,6 +118,8 @@ void *slot_main(void *arg) {
     s->thread = pthread_self();
     if (r->spec->pass == PASS_SHARING)
         sharing_set_owner(s->worker->idx + 1);
+    if (r->spec->pass == PASS_LATENCY)
+        latency_serve(s->worker->idx);
     if (s->phase == PHASE_BORN) {
         s->tid = (int32_t)gettid();
         gate_pass(&r->gate);

@@ -18,14 +18,16 @@ INTEGERS = (
     "cycles",
     "cache_misses", "dtlb_misses", "peak_live_bytes", "start_rss_bytes", "peak_rss_bytes",
     "end_rss_bytes", "retained_rss_bytes", "anon_huge_bytes", "alloc_allocated_bytes",
-    "alloc_active_bytes", "alloc_resident_bytes", "alloc_metadata_bytes", "lat_p50_ns", "lat_p90_ns",
-    "lat_p99_ns", "lat_p999_ns", "lat_max_ns", "min_thread_ops", "max_thread_ops", "sys_mmap", "sys_munmap",
-    "sys_mremap", "sys_madvise", "sys_mprotect", "sys_brk", "sys_futex", "sys_sched_yield",
-    "alloc_tcache_bytes", "alloc_fills", "alloc_flushes", "alloc_contended", "alloc_purge_calls",
-    "alloc_purged_bytes")
+    "alloc_active_bytes", "alloc_resident_bytes", "alloc_metadata_bytes", "lat_samples", "startup_ns",
+    "transactions", "min_thread_ops", "max_thread_ops", "sys_mmap", "sys_munmap", "sys_mremap", "sys_madvise",
+    "sys_mprotect", "sys_brk", "sys_futex", "sys_sched_yield", "alloc_tcache_bytes", "alloc_fills",
+    "alloc_flushes", "alloc_contended", "alloc_purge_calls", "alloc_purged_bytes", "sample_every", "rate_per_s",
+    "transaction_ops")
+LATENCIES = ("lat_p50_ns", "lat_p90_ns", "lat_p99_ns", "lat_p999_ns", "lat_p9999_ns", "lat_max_ns",
+             "lat_timer_step_ns", "lat_timer_min_ns", "lat_timer_median_ns")
 FRACTIONS = ("on_node_fraction", "ops_per_s", "remote_free_fraction", "fragmentation", "shared_line_fraction",
-             "passive_line_fraction")
-NUMBERS = INTEGERS + FRACTIONS
+             "passive_line_fraction", "late_fraction", "missed_fraction")
+NUMBERS = INTEGERS + LATENCIES + FRACTIONS
 """Read as float. `seed` is not among them: it has 64 bits that count."""
 
 REQUIRED = ("schema", "run_id", "cell_id", "host") + IDENTITY + (

@@ -14,10 +14,13 @@ HEADER = """
     peak_live_bytes, start_rss_bytes, peak_rss_bytes, end_rss_bytes, retained_rss_bytes,
     fragmentation, anon_huge_bytes, alloc_allocated_bytes, alloc_active_bytes, alloc_resident_bytes,
     alloc_metadata_bytes, shared_line_fraction, lat_p50_ns, lat_p90_ns, lat_p99_ns, lat_p999_ns,
-    lat_max_ns, min_thread_ops, max_thread_ops, status, exit_code, signal, why, wrap, ambient,
+    lat_p9999_ns, lat_max_ns, lat_samples, lat_timer, lat_timer_step_ns, lat_timer_min_ns,
+    lat_timer_median_ns, startup_ns, transactions, late_fraction, missed_fraction, min_thread_ops,
+    max_thread_ops, status, exit_code, signal, why, wrap, ambient,
     passive_line_fraction, sys_mmap, sys_munmap, sys_mremap, sys_madvise, sys_mprotect, sys_brk, sys_futex,
     sys_sched_yield, alloc_tcache_bytes, alloc_fills, alloc_flushes, alloc_contended, alloc_purge_calls,
-    alloc_purged_bytes, alloc_bins, alloc_arenas
+    alloc_purged_bytes, alloc_bins, alloc_arenas, sample_every, rate_per_s,
+    transaction_ops, arrivals
 """.replace(",", " ").split()
 
 IDENTITY = ("allocator", "config", "load", "workload", "workload_version", "params", "threads", "placement",

@@ -6,6 +6,7 @@ usage, 3 inconclusive or unfit machine, 4 a cell failed to run. docs/judging.md 
 import argparse
 import csv
 import json
+import shutil
 import sys
 import time
 from datetime import datetime, timezone
@@ -16,7 +17,7 @@ import numpy as np
 from heapdyno import columns, exact, gate_report
 from heapdyno.arguments import allocator_parts, fraction, seconds
 from heapdyno.engine import Engine, EngineError, find_driver, print_plan
-from heapdyno.gate import Gate, make_cells, replay
+from heapdyno.gate import Gate, duration_s, make_cells, replay
 from heapdyno.judge import EXIT_CODES, EXIT_USAGE, Rule, RuleError, Verdict, looks_up_to, overall
 from heapdyno.run import RunError, main_guard, print_warnings, read_run
 from heapdyno.summary import summarize, write_summary
@@ -40,8 +41,8 @@ def parse(argv):
     what.add_argument("--load", choices=("dlopen", "preload"))
     what.add_argument("--placement", choices=("cores", "compact", "scatter"))
     parser.add_argument("--exact", action="store_true",
-                        help="compare counts in place of times: the allocator's instructions, page faults, "
-                        "peak RSS; one thread; needs no quiet machine")
+                        help="compare counts in place of times: the allocator's instructions, calls that map "
+                        "memory, page faults, peak RSS; one thread; needs no quiet machine")
     rule = parser.add_argument_group("when to say what (times; counts have thresholds of their own)")
     rule.add_argument("--delta", type=fraction, default=0.02, help="slowdown that is no regression (2%%)")
     rule.add_argument("--Delta", dest="big_delta", type=fraction, default=0.05,
@@ -51,6 +52,9 @@ def parse(argv):
     rule.add_argument("--max-run-delay", type=fraction, default=0.02, metavar="SHARE",
                       help="share of its time that a process may wait for a processor before its pair is "
                       "dropped and repeated (2%%)")
+    rule.add_argument("--window", type=seconds, default=0.4, metavar="TIME",
+                      help="wall time of a measurement, to which the operations are calibrated, within a "
+                      "quarter (0.4)")
     rule.add_argument("--budget", type=seconds, metavar="TIME",
                       help="stop measuring after this time; what is not told by then is INCONCLUSIVE")
     parser.add_argument("--seed", type=int, default=20060401, help="of the order (20060401)")
@@ -59,8 +63,8 @@ def parse(argv):
                         help="judge the rows of a stored gate again; measures and writes nothing")
     args = parser.parse_args(argv)
     args.argv = ["gate", *argv]
-    of_times = ("--delta", "--Delta", "--alpha", "--max-pairs", "--max-run-delay", "--budget", "--replay",
-                "--threads")
+    of_times = ("--delta", "--Delta", "--alpha", "--max-pairs", "--max-run-delay", "--window", "--budget",
+                "--replay", "--threads")
     clash = [option for option in of_times if any(word.split("=")[0] == option for word in argv)]
     if args.exact and clash:
         parser.error(f"--exact and {clash[0]} exclude each other")
@@ -97,6 +101,7 @@ def plan(args, sides):
     options = ["--allocators", ",".join(map(written, sides)), "--reps", "1", "--duration", "0.2"]
     if args.exact:
         options += ["--threads", "1", "--instructions", "callgrind"]
+        options += ["--syscalls"] if shutil.which("strace") else []
     for name in ("workloads", "param"):
         for value in getattr(args, name) or []:
             options += [f"--{name}", value]
@@ -143,7 +148,7 @@ def write_all(gate, folder, rule, args, names):
     verdict = {"argv": args.argv, "verdict": overall(trials).value,
                "baseline": names[0], "candidate": names[1],
                "seed": args.seed, "delta": rule.delta, "Delta": rule.big_delta, "alpha": rule.alpha,
-               "looks": rule.looks, "max_run_delay": rule.max_run_delay,
+               "looks": rule.looks, "max_run_delay": rule.max_run_delay, "window_s": args.window,
                "cells": [{"name": c.name, "verdict": c.trial.verdict.value, "why": c.trial.why, "ops": c.ops,
                           "n_dropped": c.trial.n_dropped, **vars(gate_report.effect(c.trial.ratios))}
                          for c in gate.cells], "skipped": gate.skipped}
@@ -163,7 +168,8 @@ def count(args, sides, names, rows, folder):
     cells = make_cells(rows, [(s["name"], s["config"]) for s in sides])
     say(f"{names[1]} against {names[0]}, counts of {len(cells)} cells, into {folder}")
     engine = Engine(find_driver(), folder, list(rows[0]))
-    gate = exact.ExactGate(cells, engine, np.random.default_rng(args.seed), say)
+    gate = exact.ExactGate(cells, engine, np.random.default_rng(args.seed), say,
+                           missing={"syscalls": "strace is not installed"})
     try:
         gate.run()
     finally:
@@ -196,11 +202,12 @@ def measure(args, rule, sides, names):
         return count(args, sides, names, rows, folder)
     cells = make_cells(rows, [(s["name"], s["config"]) for s in sides])
     rule.check(len(cells))
-    n_most = 2 * len(cells) * rule.looks[-1]
-    say(f"{names[1]} against {names[0]}, {len(cells)} cells, at most about {n_most} processes of 0.4 s, into "
-        f"{folder}")
+    fewest_s, most_s = (duration_s(len(cells), n, args.window) for n in (rule.looks[0], rule.looks[-1]))
+    say(f"{names[1]} against {names[0]}, {len(cells)} cells, {fewest_s / 60:.1f} to {most_s / 60:.1f} "
+        f"minutes, into {folder}")
     engine = Engine(find_driver(), folder, list(rows[0]))
-    gate = Gate(cells, rule, engine, np.random.default_rng(args.seed), time.monotonic, args.budget, say)
+    gate = Gate(cells, rule, engine, np.random.default_rng(args.seed), time.monotonic, args.budget, say,
+                args.window)
     try:
         gate.run()
     finally:

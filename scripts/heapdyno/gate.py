@@ -13,14 +13,25 @@ from heapdyno import columns, judge
 from heapdyno.judge import Verdict
 from heapdyno.summary import name_comparisons
 
-CALIBRATED_NS = (0.3e9, 0.5e9)
-"""Wall time that the operation count of a cell is to give the baseline."""
+WINDOW_S = 0.4
+"""Wall time that the operation count of a cell is to give the baseline, within a quarter."""
 
-ACCEPTED_NS = (0.05e9, 5e9)
-"""Wall time that is put up with, where operations come in large pieces."""
+ACCEPTED = (1 / 8, 12.5)
+"""Shares of it that are put up with, where operations come in large pieces."""
+
+PROCESS_S = 0.06
+"""What a process costs beside its window: loading, proof, probes, its row."""
+
+N_CALIBRATIONS = 3
+"""Usual number of processes to calibrate a cell."""
 
 MAX_CALIBRATIONS = 6
 BLOCKS = (("AB", "BA"), ("BA", "AB"))
+
+
+def duration_s(n_cells, n_pairs, window_s):
+    """About how long a gate takes in which each cell needs so many pairs and none is dropped."""
+    return n_cells * ((2 * n_pairs + N_CALIBRATIONS) * (window_s + PROCESS_S) + 2 * (0.1 + PROCESS_S))
 
 
 @dataclass(frozen=True)
@@ -78,9 +89,10 @@ def measurement(sample):
 class Gate:
     """One gate run. After run(), the cells have their verdicts and `pairs` what they stand on."""
 
-    def __init__(self, cells, rule, engine, rng, clock, budget_s=None, say=lambda text: None):
+    def __init__(self, cells, rule, engine, rng, clock, budget_s=None, say=lambda text: None,
+                 window_s=WINDOW_S):
         self.cells, self.rule, self.engine, self.rng = cells, rule, engine, rng
-        self.clock, self.say = clock, say
+        self.clock, self.say, self.window_ns = clock, say, 1e9 * window_s
         self.deadline = math.inf if budget_s is None else clock() + budget_s
         self.pairs = []
         self.skipped = {}         # {name: reason} of cells that neither side can run
@@ -124,19 +136,21 @@ class Gate:
             self.say(f"{cell.name}: error: {cell.trial.why}")
 
     def _calibrate(self, cell):
-        """Finds the operation count at which the baseline takes CALIBRATED_NS; both sides get it."""
+        """Finds the operation count at which the baseline takes the window; both sides get it."""
         sample = self._measure(cell, "A", block=0, slot=0)
         for i in range(MAX_CALIBRATIONS):
             if sample is None or not cell.is_open:
                 return
             wall_ns = float(sample["wall_ns"])
-            if cell.ops and CALIBRATED_NS[0] <= wall_ns <= CALIBRATED_NS[1]:
+            if cell.ops and 0.75 * self.window_ns <= wall_ns <= 1.25 * self.window_ns:
                 break
-            cell.ops = max(1, round(float(sample["ops"]) * sum(CALIBRATED_NS) / 2 / max(wall_ns, 1.0)))
+            cell.ops = max(1, round(float(sample["ops"]) * self.window_ns / max(wall_ns, 1.0)))
             sample = self._measure(cell, "A", block=0, slot=i + 1, duration_ns="", ops_target=cell.ops)
         else:
-            if sample is None or not ACCEPTED_NS[0] <= float(sample["wall_ns"]) <= ACCEPTED_NS[1]:
-                cell.trial.settle(Verdict.ERROR, "no number of operations takes the baseline about 0.4 s")
+            shares = [limit * self.window_ns for limit in ACCEPTED]
+            if sample is None or not shares[0] <= float(sample["wall_ns"]) <= shares[1]:
+                cell.trial.settle(Verdict.ERROR, "no number of operations takes the baseline about "
+                                  f"{self.window_ns / 1e9:g} s")
                 return
         self.say(f"{cell.name}: {cell.ops} operations, {float(sample['wall_ns']) / 1e9:.2f} s")
 

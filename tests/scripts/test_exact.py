@@ -8,7 +8,7 @@ from heapdyno.exact import METRICS, ExactGate, judge_counts
 from heapdyno.gate import make_cells
 from heapdyno.judge import Verdict, overall
 
-INSTRUCTIONS, FAULTS, RSS = METRICS
+INSTRUCTIONS, CALLS, FAULTS, RSS = METRICS
 SIDES = [("base", ""), ("cand", "")]
 MIB = golden.MIB
 
@@ -24,8 +24,12 @@ MIB = golden.MIB
     (FAULTS, [0] * 5, [33] * 5, Verdict.FAIL),
     (FAULTS, [10000] * 5, [10200] * 5, Verdict.PASS),
     (FAULTS, [10000] * 5, [10201] * 5, Verdict.FAIL),
+    (CALLS, [10] * 3, [18] * 3, Verdict.PASS),
+    (CALLS, [10] * 3, [19] * 3, Verdict.FAIL),
+    (CALLS, [1000] * 3, [1021] * 3, Verdict.FAIL),
     (RSS, [64 * MIB] * 5, [64 * MIB + 131072] * 5, Verdict.PASS),
     (RSS, [64 * MIB] * 5, [64 * MIB + 131073] * 5, Verdict.FAIL),
+    (RSS, [2 * MIB, 3 * MIB, 3 * MIB], [3 * MIB, 3 * MIB, 2 * MIB], Verdict.PASS),
     (RSS, [2 * MIB, 2 * MIB, 3 * MIB, 2 * MIB, 2 * MIB], [2 * MIB + 200000] * 5, Verdict.INCONCLUSIVE)])
 def test_thresholds(metric, baseline, candidate, verdict):
     assert judge_counts(metric, baseline, candidate)[0] is verdict
@@ -44,30 +48,37 @@ class FakeEngine:
         self.rows.append(row)
         sample = {**row, "ops": "1000", "minflt": "50", "peak_rss_bytes": str(2 * MIB),
                   "alloc_instructions": "40000" if row["pass"] == "instructions" else "", "status": "ok",
-                  "why": ""}
+                  "why": "", **{c: "1" if row["pass"] == "syscalls" else "" for c in CALLS.columns}}
         return {**sample, **self.change(row)}
 
 
-def run(change=lambda row: {}):
+def run(change=lambda row: {}, passes=("audit", "timed", "instructions", "syscalls")):
     rows = [golden.row(**{"allocator": a, "pass": p, "threads": "1", "workload_version": "1"})
-            for a, _ in SIDES for p in ("audit", "timed", "instructions")]
-    gate = ExactGate(make_cells(rows, SIDES), FakeEngine(change), np.random.default_rng(1))
+            for a, _ in SIDES for p in passes]
+    gate = ExactGate(make_cells(rows, SIDES), FakeEngine(change), np.random.default_rng(1),
+                     missing={"syscalls": "strace is not installed"})
     gate.run()
     return gate
 
 
 def test_equal_counts_pass():
     gate = run()
+    assert [v.verdict for v in gate.verdicts] == [Verdict.PASS] * 4
+    assert len(gate.engine.rows) == 2 * sum(exact.REPETITIONS.values())
+    assert {r["pass"] for r in gate.engine.rows} == {"audit", "instructions", "syscalls"}
+
+
+def test_without_strace_its_calls_are_skipped_by_name():
+    gate = run(passes=("audit", "timed", "instructions"))
     assert [v.verdict for v in gate.verdicts] == [Verdict.PASS] * 3
-    assert len(gate.engine.rows) == 2 * 2 * exact.REPETITIONS
-    assert {r["pass"] for r in gate.engine.rows} == {"audit", "instructions"}
+    assert gate.skipped == {"larson, 1 thread: calls that map memory": "strace is not installed"}
 
 
 def test_one_percent_of_instructions_is_found():
     gate = run(lambda row: {"alloc_instructions": "40400"}
                if (row["allocator"], row["pass"]) == ("cand", "instructions") else {})
     assert {v.name.partition(": ")[2]: v.verdict.value for v in gate.verdicts} == {
-        "minor page faults": "pass", "peak RSS in bytes": "pass",
+        "minor page faults": "pass", "peak RSS in bytes": "pass", "calls that map memory": "pass",
         "allocator instructions per operation": "fail"}
 
 

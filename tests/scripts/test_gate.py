@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from heapdyno import gate_report
-from heapdyno.gate import CALIBRATED_NS, Gate, make_cells, replay
+from heapdyno.gate import Gate, duration_s, make_cells, replay
 from heapdyno.judge import EXIT_CODES, Cell, Rule, Verdict, overall
 from heapdyno.run import read_run
 
@@ -98,8 +98,19 @@ def test_both_of_a_pair_do_the_same_work():
 def test_calibration_finds_the_operations_for_the_baseline():
     engine = FakeEngine((3.7, 9.0))
     gate = run_gate(engine, plan(("larson", 1)))
-    assert CALIBRATED_NS[0] <= gate.cells[0].ops * 3.7 <= CALIBRATED_NS[1]
+    assert 0.3e9 <= gate.cells[0].ops * 3.7 <= 0.5e9
     assert {r["allocator"] for r in engine.rows if r["pass"] == "timed" and r["block"] == 0} == {"base"}
+
+
+def test_another_window_gives_another_number_of_operations():
+    assert run_gate(FakeEngine(), plan(("larson", 1)), window_s=0.1).cells[0].ops * 20 == pytest.approx(
+        0.1e9, rel=0.25)
+
+
+def test_six_cells_take_less_than_six_minutes():
+    """Undecided to the end, and with as many pairs dropped as the guard puts up with."""
+    rule = Rule()
+    assert duration_s(6, rule.looks[-1] / (1 - rule.max_dropped), 0.4) < 360
 
 
 def test_operations_that_cannot_be_made_to_fit_are_an_error():

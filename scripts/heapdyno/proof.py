@@ -11,6 +11,8 @@ def read_gate(folder):
     """(what gate.json says, {cell: log ratios of the used pairs}) of a finished gate."""
     verdict = json.loads((folder / "gate.json").read_text(encoding="utf-8"))
     ratios = {cell["name"]: [] for cell in verdict["cells"]}
+    if not (folder / "pairs.csv").exists():    # of an exact gate
+        return verdict, {}
     with (folder / "pairs.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["is_used"] == "1":
@@ -46,10 +48,10 @@ def swapped_fails(gates, n_runs, seed):
     return n_fails, n_runs
 
 
-def markdown(gates, n_swaps, seed):
-    """The table: `gates` is {slowdown in percent: [(verdict, ratios), ...]}."""
+def of_time(gates):
+    """The table of gates on time: `gates` is {slowdown in percent: [(verdict, ratios), ...]}."""
     lines = ["| injected slowdown | runs | FAIL, of runs on a fit machine | PASS | INCONCLUSIVE "
-             "| of these unfit | median of medians |", "|---:|---:|---|---:|---:|---:|---:|"]
+             "| of these unfit | median of medians | pairs |", "|---:|---:|---|---:|---:|---:|---:|---:|"]
     for slowdown, runs in sorted(gates.items()):
         answers = [verdict["verdict"] for verdict, _ in runs]
         n_unfit = sum(is_unfit(verdict) and verdict["verdict"] != "fail" for verdict, _ in runs)
@@ -57,9 +59,45 @@ def markdown(gates, n_swaps, seed):
         medians = [median for median in medians if median is not None]
         middle = f"{100 * np.median(medians):+.1f} %" if medians else "-"
         fails = rate(answers.count("fail"), len(runs) - n_unfit)
+        n_pairs = np.mean([len(r) for _, ratios in runs for r in ratios.values()] or [0])
         lines.append(f"| {slowdown:g} % | {len(runs)} | {fails} | {answers.count('pass')} "
-                     f"| {answers.count('inconclusive')} | {n_unfit} | {middle} |")
-    n_fails, n_runs = swapped_fails([ratios for _, ratios in gates.get(0, [])], n_swaps, seed)
-    lines += ["", "Sides exchanged at random in the pairs of the runs without a slowdown: FAIL in "
-              f"{rate(n_fails, n_runs)} pseudo-runs.", "", "Intervals are 95 % Clopper-Pearson."]
-    return "\n".join(lines) + "\n"
+                     f"| {answers.count('inconclusive')} | {n_unfit} | {middle} | {n_pairs:.0f} |")
+    return lines
+
+
+def of_counts(gates):
+    """The table of exact gates."""
+    lines = ["| injected instructions | runs | FAIL | PASS | INCONCLUSIVE | FAIL by instructions |",
+             "|---:|---:|---|---|---:|---|"]
+    for slowdown, runs in sorted(gates.items()):
+        answers = [verdict["verdict"] for verdict, _ in runs]
+        by_instructions = sum(any("instructions" in cell["name"] and cell["verdict"] == "fail"
+                                  for cell in verdict["cells"]) for verdict, _ in runs)
+        n = len(runs)
+        lines.append(f"| {slowdown:g} % | {n} | {rate(answers.count('fail'), n)} "
+                     f"| {rate(answers.count('pass'), n)} | {answers.count('inconclusive')} "
+                     f"| {rate(by_instructions, n)} |")
+    return lines
+
+
+def page(times, counts, n_swaps, seed, options, manifest):
+    """The page with all results. `times` and `counts` are {slowdown in percent: [(verdict, ratios), ...]},
+    `options` those of prove_gate.py, `manifest` that of one of the gates."""
+    n_fails, n_runs = swapped_fails([ratios for _, ratios in times.get(0, [])], n_swaps, seed)
+    machine = manifest.get("machine", {})
+    cpu, kernel = machine.get("cpu") or {}, machine.get("kernel") or {}
+    return "\n".join([
+        "# The gate on known differences", "",
+        "Written by `scripts/prove_gate.py`, which anyone can run ([judging.md](judging.md)). Both sides are "
+        "one library under two paths of one length; the candidate spins a calibrated number of steps for each "
+        "allocation. Where nothing is injected, every FAIL is a false alarm.", "",
+        f"{cpu.get('model')}, CPUs {machine.get('affinity')}, hypervisor {cpu.get('hypervisor')}, Linux "
+        f"{kernel.get('release')}, {manifest.get('started')}. One cell: {options['workload']} with one "
+        f"thread, windows of {options['window']:g} s, at most {options['max_pairs']} pairs, guard at "
+        f"{options['max_run_delay']}. Intervals are 95 % Clopper-Pearson.", "",
+        "## Time", "", *of_time(times), "",
+        "A slowdown of 2 % is delta itself, which is no regression, and one of 5 % is Delta, which must not "
+        "pass. The median of medians shows what the injection really came to.", "",
+        "Sides exchanged at random in the pairs of the runs without a slowdown: FAIL in "
+        f"{rate(n_fails, n_runs)} pseudo-runs.", "",
+        "## Counts: `--exact`", "", *of_counts(counts)]) + "\n"

@@ -21,8 +21,8 @@ def test_read_gate_takes_the_used_pairs_alone(tmp_path):
 def test_runs_on_an_unfit_machine_are_no_misses():
     gates = {10: [gate("fail"), gate("inconclusive", "unfit machine: other load disturbed 5 of 12 pairs"),
                   gate("inconclusive", "40 pairs do not tell", median=0.04)]}
-    row = proof.markdown(gates, 10, 1).splitlines()[2]
-    assert row == "| 10 % | 3 | 1 of 2 = 50.0 % (1.3 to 98.7 %) | 0 | 2 | 1 | +0.0 % |"
+    row = proof.of_time(gates)[2]
+    assert row == "| 10 % | 3 | 1 of 2 = 50.0 % (1.3 to 98.7 %) | 0 | 2 | 1 | +0.0 % | 12 |"
 
 
 def test_exchanged_sides_without_a_difference_raise_no_alarm():
@@ -40,4 +40,41 @@ def test_exchanged_sides_of_a_large_difference_fail_as_often_as_coins_agree():
 
 def test_gates_with_too_few_pairs_are_not_judged():
     assert proof.swapped_fails([{"x": [0.0] * 11}], 100, seed=1) == (0, 0)
-    assert "FAIL in 0 of 0 pseudo-runs" in proof.markdown({0: []}, 100, 1)
+    assert "FAIL in 0 of 0 pseudo-runs" in make_page({0: []}, {})
+
+
+OPTIONS = {"workload": "malloc-test", "window": 0.3, "max_pairs": "40", "max_run_delay": "2%"}
+
+
+def make_page(times, counts):
+    machine = {"cpu": {"model": "Test CPU", "hypervisor": "KVM"}, "kernel": {"release": "6.1"},
+               "affinity": "0-1"}
+    return proof.page(times, counts, 100, 1, OPTIONS, {"machine": machine, "started": "2026-01-01T00:00:00Z"})
+
+
+def test_exact_gates_are_counted_by_what_failed():
+    def exact(verdict, name):
+        return {"verdict": verdict, "cells": [{"name": f"x: {name}", "verdict": verdict, "why": ""}]}, {}
+    counts = {0: [exact("pass", "peak RSS in bytes")] * 2,
+              1: [exact("fail", "allocator instructions per operation"), exact("fail", "minor page faults")]}
+    assert proof.of_counts(counts)[2:] == [
+        "| 0 % | 2 | 0 of 2 = 0.0 % (0.0 to 84.2 %) | 2 of 2 = 100.0 % (15.8 to 100.0 %) | 0 "
+        "| 0 of 2 = 0.0 % (0.0 to 84.2 %) |",
+        "| 1 % | 2 | 2 of 2 = 100.0 % (15.8 to 100.0 %) | 0 of 2 = 0.0 % (0.0 to 84.2 %) | 0 "
+        "| 1 of 2 = 50.0 % (1.3 to 98.7 %) |"]
+
+
+def test_the_page_has_machine_and_rule():
+    text = make_page({0: [gate("pass")]}, {})
+    assert "Test CPU, CPUs 0-1, hypervisor KVM, Linux 6.1, 2026-01-01T00:00:00Z." in text
+    assert "| 0 % | 1 | 0 of 1 = 0.0 % (0.0 to 97.5 %) | 1 | 0 | 0 | +0.0 % | 12 |" in text
+    assert "windows of 0.3 s, at most 40 pairs, guard at 2%" in text
+
+
+def test_the_kinds_take_turns(tmp_path):
+    import prove_gate
+    args = prove_gate.parse([str(tmp_path), "--null-runs", "6", "--runs", "2", "--exact-runs", "1"])
+    jobs = prove_gate.jobs(args)
+    assert len(jobs) == len(set(jobs)) == 6 + 3 * 2 + 2
+    places = [i for i, job in enumerate(jobs) if job[:2] == ("time", 10.0)]
+    assert places[0] < len(jobs) / 2 < places[1]

@@ -97,20 +97,20 @@ def _view(run, prefix, colours):
 
 def _verdict(summary, prefix, colours):
     """The headlines, and a row an allocator with what is said of it."""
-    judged = [(aspect, *standing.judge(summary, aspect)) for aspect in standing.ASPECTS]
+    judged = [standing.judge(summary, aspect) for aspect in standing.ASPECTS]
     looks = style.looks(summary["label"])
     drawn = {label: inline_svg.marker(look, f"{prefix}-m{i}", colours)
              for i, (label, look) in enumerate(looks.items())}
     markers = {label: Markup(use) for label, (_, use) in drawn.items()}
-    records = [{"label": of_label[0].label, "marker": markers[of_label[0].label],
-                "aspects": [_record(r, aspect) for r, (aspect, _, _) in zip(of_label, judged)]}
-               for of_label in zip(*(records for _, records, _ in judged))]
-    return {"aspects": [{"title": aspect.title, "text": standing.headline(records, n_cells, aspect)}
-                        for aspect, records, n_cells in judged],
+    records = [{"label": of_label[0].label, "name": of_label[0].name, "marker": markers[of_label[0].label],
+                "aspects": [_record(r, j.aspect) for r, j in zip(of_label, judged)]}
+               for of_label in zip(*(j.records for j in judged))]
+    return {"aspects": [{"title": j.aspect.title, "text": standing.headline(j)} for j in judged],
+            "names": style.explain_names(style.short_names(looks)),
             "records": records, "markers": markers,
             "symbols": Markup("".join(symbol for symbol, _ in drawn.values())),
             "has_bars": any(a["is_shown"] for record in records for a in record["aspects"]),
-            "n_cells": max(n_cells for _, _, n_cells in judged)}
+            "n_cells": max(j.n_cells for j in judged)}
 
 
 def _record(record, aspect):
@@ -178,7 +178,7 @@ def _warnings(run, summary, gate):
     found = []
     over = summary[summary["oversubscribed"] == 1]["threads"]
     n_most = summary["n"].max()
-    if gate is None and n_most < 6:
+    if gate is None and 0 < n_most < 6:
         found.append(Warn("few repetitions", f"At most n = {n_most} values a cell: there are no 95 % "
                           "intervals, and every difference is a hint. From six repetitions on there are.",
                           "--reps 6"))

@@ -40,6 +40,7 @@ class Record:
     """One allocator by one metric, over the judged cells: how often it stands where, how often it has the
     best median, its medians over the best median of the cell, and the most values a cell of it has."""
     label: str
+    name: str      # the label, shortened
     counts: dict = field(default_factory=lambda: dict.fromkeys(Standing, 0))
     n_best_median: int = 0
     ratios: list = field(default_factory=list)
@@ -50,17 +51,30 @@ class Record:
         return sum(self.counts.values())
 
 
+@dataclass
+class Judged:
+    """All allocators by one aspect: a Record each in the order of tables, without references; the number of
+    cells that were judged, and of those left out for being oversubscribed."""
+    aspect: Aspect
+    records: list
+    n_cells: int = 0
+    n_oversubscribed: int = 0
+
+
 def judge(summary, aspect):
-    """[Record] in the order of tables; references do not compete. The second value is the number of cells."""
-    rows = summary[(summary["metric"] == aspect.metric) & (summary["oversubscribed"] != 1)]
+    """The Judged of one aspect."""
+    rows = summary[summary["metric"] == aspect.metric]
     rows = rows[~rows["label"].map(style.is_reference).astype(bool)]
-    records = {label: Record(label) for label in style.looks(summary["label"])
-               if not style.is_reference(label)}
-    n_cells = 0
+    names = style.short_names(style.looks(summary["label"]))
+    records = {label: Record(label, name) for label, name in names.items() if not style.is_reference(label)}
+    judged = Judged(aspect, list(records.values()))
     for _, cell in rows.groupby(["comparison", "threads"], sort=False):
-        n_cells += 1
-        _judge_cell(cell, aspect, records)
-    return list(records.values()), n_cells
+        if (cell["oversubscribed"] == 1).any():
+            judged.n_oversubscribed += 1
+        else:
+            judged.n_cells += 1
+            _judge_cell(cell, aspect, records)
+    return judged
 
 
 def _judge_cell(cell, aspect, records):
@@ -102,10 +116,13 @@ def _overlap(a, b):
     return a["ci_lo"] <= b["ci_hi"] and b["ci_lo"] <= a["ci_hi"]
 
 
-def headline(records, n_cells, aspect):
+def headline(judged):
     """The verdict on one aspect in one or two plain sentences."""
+    records, n_cells, aspect = judged.records, judged.n_cells, judged.aspect
+    if n_cells == 0 and judged.n_oversubscribed:
+        return "Cannot tell: every cell has more threads than this machine has processing units."
     if n_cells == 0:
-        return "Cannot tell: no cell fits on the processing units of this machine."
+        return "Not measured."
     by_best = sorted((r for r in records if r.counts[Standing.BEST]),
                      key=lambda r: -r.counts[Standing.BEST])
     if by_best:
@@ -129,8 +146,8 @@ def headline(records, n_cells, aspect):
 def _in_words(records, count, verb, n_cells):
     """arena is shown fastest in 6 of 10 cells, tcmalloc in 1"""
     first, *others = records
-    text = f"{first.label} {verb} {count(first)} of {_cells(n_cells)}"
-    return text + "".join(f", {r.label} in {count(r)}" for r in others)
+    text = f"{first.name} {verb} {count(first)} of {_cells(n_cells)}"
+    return text + "".join(f", {r.name} in {count(r)}" for r in others)
 
 
 def _cells(n):

@@ -17,7 +17,8 @@ TABLES = {
 }
 
 DETERMINISTIC = {"shared_line_fraction"}
-"""Metrics whose single values of the audit may be ranked. Of any other, one value without its noise names no winner."""
+"""Metrics whose single values of the audit may be ranked. Of any other, one value without its noise names no
+winner."""
 
 
 def three_digits(value):

@@ -99,6 +99,62 @@ static void decay_gives_all_back_in_time(void **state) {
     }
 }
 
+static _Atomic bool has_burst, has_slept_enough;
+
+static void *burst_and_sleep(void *arg) {
+    for (size_t i = 0; i < N_SIZES; i++)
+        burst(sizes[i]);
+    has_burst = true;
+    while (!has_slept_enough)
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    return arg;
+}
+
+/* Nobody calls the allocator any more: the thread that freed everything keeps its cache, which is below the slack, and
+ * the background thread purges. */
+static void an_idle_process_gives_all_back(void **state) {
+    (void)state;
+    skip_under_shadow();
+    bool on = true, off = false;
+    pthread_t thread;
+    memset(blocks, 1, sizeof blocks);
+    arena_malloc_trim(0);
+    assert_int_equal(arena_mallctl("background_thread", NULL, NULL, &on, sizeof on), 0);
+    long before = resident_bytes();
+    assert_int_equal(pthread_create(&thread, NULL, burst_and_sleep, NULL), 0);
+    for (int t = 0; t < 4000 && (!has_burst || resident_bytes() - before >= SLACK_BYTES); t++)
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    long kept = resident_bytes() - before;
+    has_slept_enough = true;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(arena_mallctl("background_thread", NULL, NULL, &off, sizeof off), 0);
+    assert_true(kept < SLACK_BYTES);
+}
+
+static void *just_burst(void *arg) {
+    for (size_t i = 0; i < N_SIZES; i++)
+        burst(sizes[i]);
+    return arg;
+}
+
+/* What an ended thread leaves in its arena is purged by those that are left, without a background thread. */
+static void the_memory_of_ended_threads_decays(void **state) {
+    (void)state;
+    skip_under_shadow();
+    pthread_t thread;
+    memset(blocks, 1, sizeof blocks);
+    arena_malloc_trim(0);
+    long before = resident_bytes();
+    assert_int_equal(pthread_create(&thread, NULL, just_burst, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    for (int t = 0; t < 4000 && resident_bytes() - before >= SLACK_BYTES; t++) {
+        for (int j = 0; j < 300; j++)
+            arena_free(arena_malloc(30000));
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    assert_true(resident_bytes() - before < SLACK_BYTES);
+}
+
 #define RING 256
 static void *_Atomic ring[RING];
 static _Atomic bool is_over;
@@ -146,6 +202,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_purge_gives_all_back_at_once),
         cmocka_unit_test(decay_gives_all_back_in_time),
+        cmocka_unit_test(an_idle_process_gives_all_back),
+        cmocka_unit_test(the_memory_of_ended_threads_decays),
         cmocka_unit_test(a_producer_and_a_consumer_stop_growing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

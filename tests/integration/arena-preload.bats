@@ -56,6 +56,26 @@ PY
   both python3 pool.py
 }
 
+@test "python3 starts others by vfork, unloads a library whose blocks live on, and ends by exec" {
+  cat >exec.py <<'PY'
+import _ctypes, ctypes, os, subprocess, sys, threading
+threading.Thread(target=lambda: [bytearray(3000) for _ in range(50000)]).start()
+for i in range(10):
+    print(subprocess.run(["sh", "-c", f"echo child {i}"], stdout=subprocess.PIPE, text=True).stdout.strip())
+    os.waitpid(os.posix_spawn("/bin/true", ["true"], os.environ), 0)
+for i in range(5):
+    lib, db = ctypes.CDLL("libsqlite3.so.0"), ctypes.c_void_p()
+    lib.sqlite3_open(b":memory:", ctypes.byref(db))
+    lib.sqlite3_exec(db, b"create table t(a); insert into t values(randomblob(100000))", None, None, None)
+    _ctypes.dlclose(lib._handle)
+    junk = [str(n) * 10 for n in range(20000)]
+print(len(junk))
+sys.stdout.flush()
+os.execv("/bin/sh", ["sh", "-c", "seq 1000 | sort -n | tail -1; exec echo end"])
+PY
+  both python3 exec.py
+}
+
 @test "sqlite3 makes, indexes and sorts a table" {
   cat >script.sql <<'SQL'
 CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b INTEGER);

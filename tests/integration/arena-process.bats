@@ -60,8 +60,8 @@ long() {
 }
 
 @test "refused system calls do no harm" {
-  for rules in mmap=12 "mmap=12 brk=12" munmap=12 munmap=22 madvise=12 madvise=22 mremap=12 mremap=22 mprotect=12 \
-    "madvise=22 munmap=12 mremap=12" "mmap=22 munmap=22 madvise=22 mremap=22 brk=22 mprotect=22"; do
+  for rules in mmap=12 mmap=22 "mmap=12 brk=12" brk=12 brk=22 munmap=12 munmap=22 madvise=12 madvise=22 mremap=12 mremap=22 \
+    mprotect=12 mprotect=22 "mbind=22 getcpu=22" "madvise=22 munmap=12 mremap=12" "mmap=22 munmap=22 madvise=22 mremap=22 brk=22 mprotect=22"; do
     for conf in tcache:true tcache_gc_bytes:1024,dirty_decay_ms:1; do
       status=0
       # shellcheck disable=SC2086 # a list of rules

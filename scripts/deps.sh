@@ -18,6 +18,7 @@ packages="
 # To test and lint:
 check_packages="
   g++ libcmocka-dev bats python3-pytest python3-jsonschema python3-yaml hwloc-nox procps
+  libbenchmark-tools python3-junitparser
   redis-server perl sqlite3 chromium
   clang-14 clang-format-14 clang-tidy-14 cppcheck shellcheck python3-flake8
 "

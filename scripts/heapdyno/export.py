@@ -145,7 +145,7 @@ def to_junit(run):
         "skipped": str(sum(c.find("skipped") is not None for c in cases))})
     suite.extend(cases)
     ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True).decode() + "\n"
 
 
 FORMATS = {"gobench": to_gobench, "gbench": to_gbench, "junit": to_junit, "markdown": to_markdown,

@@ -58,7 +58,7 @@ def junit(cells, skipped, title):
         case = ElementTree.SubElement(suite, "testcase", {"classname": "heapdyno.gate", "name": name})
         ElementTree.SubElement(case, "skipped", {"message": f"neither side runs it: {why}"})
     ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True).decode() + "\n"
 
 
 def markdown(cells, skipped, rule, baseline, candidate):

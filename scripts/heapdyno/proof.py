@@ -89,8 +89,8 @@ def page(times, counts, n_swaps, seed, options, manifest):
     return "\n".join([
         "# The gate on known differences", "",
         "Written by `scripts/prove_gate.py`, which anyone can run ([judging.md](judging.md)). Both sides are "
-        "one library under two paths of one length; the candidate spins a calibrated number of steps for each "
-        "allocation. Where nothing is injected, every FAIL is a false alarm.", "",
+        "one library under two paths of one length; the candidate spins a calibrated number of steps for "
+        "each allocation. Where nothing is injected, every FAIL is a false alarm.", "",
         f"{cpu.get('model')}, CPUs {machine.get('affinity')}, hypervisor {cpu.get('hypervisor')}, Linux "
         f"{kernel.get('release')}, {manifest.get('started')}. One cell: {options['workload']} with one "
         f"thread, windows of {options['window']:g} s, at most {options['max_pairs']} pairs, guard at "

@@ -294,10 +294,11 @@ static const struct option_row {
      take_instructions},
     {"sharing", NULL,
      "One more pass of the cells with several threads, which looks after each allocation which 64-byte lines "
-     "hold live objects of more than one thread",
+     "hold live objects of more than one thread (docs/sharing.md)",
      take_sharing},
     {"syscalls", NULL,
-     "One more pass under strace, which counts the system calls of the measured phase by name",
+     "One more pass under strace, which counts the system calls of the measured phase by name "
+     "(docs/syscalls.md)",
      take_syscalls},
     {"latency", NULL,
      "One more pass in each repetition, in which single calls are timed by sampling: percentiles by "
@@ -383,7 +384,7 @@ static int options_check(const struct options *o, struct problem *p) {
                            "--instructions callgrind and --wrap exclude each other: callgrind is a wrap");
     if (o->has_syscalls && o->wrap != NULL)
         return problem_set(p, EINVAL, "--syscalls and --wrap exclude each other: strace is a wrap");
-    if (o->is_audit_only && o->duration_ns != 0)
+    if (o->is_audit_only && o->duration_ns != 0 && !o->latency.is_on)
         return problem_set(p, EINVAL,
                            "--audit-only and --duration exclude each other: audits end by operations");
     if (o->is_audit_only && o->instrument == INSTRUMENT_PERF)

@@ -15,8 +15,9 @@ MACHINE = ("host", "machine.cpu.model", "machine.cpu.microcode", "machine.cpu.on
 CONDITIONS = (
     "machine.libc", "machine.kernel.release", "machine.kernel.command_line", "machine.cpu.mitigations",
     "machine.cpu.governor", "machine.cpu.boost", "machine.cpu.smt", "machine.memory.thp_enabled",
-    "machine.memory.thp_defrag", "machine.memory.overcommit", "machine.memory.numa_balancing", "environment",
-    "build.variant")
+    "machine.memory.thp_defrag", "machine.memory.overcommit", "machine.memory.numa_balancing", "machine.aslr",
+    "machine.clock_source", "machine.affinity", "machine.cgroup.cpu.max", "machine.cgroup.memory.max",
+    "environment", "build.variant", "build.compiler", "build.workload_flags")
 """Facts of the manifest that must be the same: other machines, other conditions, other numbers."""
 
 WANTED = ("ops_per_s", "peak_rss_bytes", "retained_rss_bytes")
@@ -42,10 +43,14 @@ class Change:
 
 
 def fact(manifest, path):
-    """manifest["machine"]["cpu"]["model"] for "machine.cpu.model"; None where a part is missing."""
-    for key in path.split("."):
-        manifest = manifest.get(key) if isinstance(manifest, dict) else None
-    return manifest
+    """manifest["machine"]["cpu"]["model"] for "machine.cpu.model"; a key may have dots of its own. None
+    where a part is missing."""
+    while isinstance(manifest, dict):
+        if path in manifest:
+            return manifest[path]
+        key, _, path = path.partition(".")
+        manifest = manifest.get(key)
+    return None
 
 
 def check_conditions(a, b):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from heapdyno import columns, judge
 from heapdyno.judge import Verdict
+from heapdyno.run import RunError
 from heapdyno.summary import name_comparisons
 
 WINDOW_S = 0.4
@@ -24,6 +25,9 @@ PROCESS_S = 0.06
 
 N_CALIBRATIONS = 3
 """Usual number of processes to calibrate a cell."""
+
+JUDGED = ("block", "slot", "ops", "wall_ns", "run_delay_ns")
+"""Columns that a verdict stands on."""
 
 MAX_CALIBRATIONS = 6
 BLOCKS = (("AB", "BA"), ("BA", "AB"))
@@ -83,7 +87,8 @@ def measurement(sample):
     operations."""
     wanted = ("wall_ns", "ops", "run_delay_ns", "threads")
     wall_ns, ops, run_delay_ns, threads = (math.nan if sample[c] == "" else float(sample[c]) for c in wanted)
-    return judge.Measurement(wall_ns / ops, run_delay_ns, wall_ns, int(threads))
+    cost = wall_ns / ops if ops > 0 and wall_ns > 0 else math.nan
+    return judge.Measurement(cost, run_delay_ns, wall_ns if wall_ns > 0 else math.nan, int(threads))
 
 
 class Gate:
@@ -211,7 +216,11 @@ def unfit_text(trial):
 
 def replay(samples, sides, rule):
     """The cells that a gate under `rule` would have ended with, had it measured these rows (a DataFrame as
-    read_samples gives it): judges a stored gate again, under the same rule or another one."""
+    read_samples gives it): judges a stored gate again, under the same rule or another one. RunError when the
+    rows do not have what a gate needs."""
+    missing = [c for c in JUDGED if c not in samples]
+    if missing:
+        raise RunError(f"no rows of a gate: these columns are missing: {', '.join(missing)}")
     samples = samples[[side in sides for side in zip(samples["allocator"], samples["config"])]]
     names = name_comparisons(samples)
     trials = [_trial_of(cell_name(names[tuple(key)], threads), rows, sides, rule)

@@ -81,8 +81,8 @@ class Measurement:
 
 def is_contaminated(measurements, rule):
     """Whether another load disturbed one of a pair. Takes the pair as a set: which side it was must not
-    matter. A delay that was not measured (NaN) cannot vouch for anything."""
-    return any(not m.delay_share() <= rule.max_run_delay for m in measurements)
+    matter. A delay or a cost that was not measured (NaN) cannot vouch for anything."""
+    return any(not (m.delay_share() <= rule.max_run_delay and m.cost > 0) for m in measurements)
 
 
 def log_ratio(baseline, candidate):

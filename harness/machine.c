@@ -137,18 +137,21 @@ static json_t *describe_kernel(void) {
 }
 
 static json_t *describe_cpu(void) {
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "model", file_entry("/proc/cpuinfo", "model name"),
-                     "microcode", file_entry("/proc/cpuinfo", "microcode"), "online",
-                     machine_file("/sys/devices/system/cpu/online"), "mitigations", mitigations(), "governor",
-                     machine_file(CPU0 "cpufreq/scaling_governor"), "boost", boost(), "smt",
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "model",
+                     file_entry("/proc/cpuinfo", "model name"), "microcode",
+                     file_entry("/proc/cpuinfo", "microcode"), "online",
+                     machine_file("/sys/devices/system/cpu/online"), "isolated",
+                     machine_file("/sys/devices/system/cpu/isolated"), "mitigations", mitigations(),
+                     "governor", machine_file(CPU0 "cpufreq/scaling_governor"), "boost", boost(), "smt",
                      machine_file("/sys/devices/system/cpu/smt/control"), "hypervisor", hypervisor());
 }
 
 static json_t *describe_memory(void) {
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "total_bytes", meminfo_bytes("MemTotal"),
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "total_bytes", meminfo_bytes("MemTotal"),
                      "swap_total_bytes", meminfo_bytes("SwapTotal"), "swappiness",
                      file_number("/proc/sys/vm/swappiness"), "overcommit",
-                     file_number("/proc/sys/vm/overcommit_memory"), "thp_enabled",
+                     file_number("/proc/sys/vm/overcommit_memory"), "max_map_count",
+                     file_number("/proc/sys/vm/max_map_count"), "thp_enabled",
                      file_choice("/sys/kernel/mm/transparent_hugepage/enabled"), "thp_defrag",
                      file_choice("/sys/kernel/mm/transparent_hugepage/defrag"), "thp_khugepaged_defrag",
                      file_number("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag"), "numa_balancing",

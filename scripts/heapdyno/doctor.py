@@ -118,8 +118,10 @@ def check_overcommit(m):
 
 def check_map_count(m):
     limit = m.number("proc/sys/vm/max_map_count")
-    if limit is None or limit >= 65530:
-        return Finding("max_map_count", UNKNOWN if limit is None else FIT, str(limit))
+    if limit is None:
+        return Finding("max_map_count", UNKNOWN, "not shown here")
+    if limit >= 65530:
+        return Finding("max_map_count", FIT, str(limit))
     return Finding("max_map_count", UNFIT, str(limit), "allocators that split mappings run out of them",
                    "sysctl vm.max_map_count=65530")
 
@@ -214,6 +216,17 @@ def check_tunables(environment):
                    "allocators that use them per CPU fall back to another path",
                    "unset GLIBC_TUNABLES")
 
+
+RECORDED = {
+    "governor": "machine.cpu.governor", "boost": "machine.cpu.boost", "SMT": "machine.cpu.smt",
+    "transparent huge pages": "machine.memory.thp_enabled", "ASLR": "machine.aslr",
+    "overcommit": "machine.memory.overcommit", "max_map_count": "machine.memory.max_map_count",
+    "swap": "machine.memory.swap_total_bytes", "NUMA balancing": "machine.memory.numa_balancing",
+    "clock source": "machine.clock_source", "isolated CPUs": "machine.cpu.isolated",
+    "cgroup CPU limit": "machine.cgroup.cpu.max", "cgroup memory limit": "machine.cgroup.memory.max",
+    "load": "activity_before.load_average", "steal": "activity_before.steal_ticks",
+    "restartable sequences": "environment"}
+"""Where manifest.json has the fact behind each finding, whatever it is."""
 
 CHECKS = (
     check_governor, check_boost, check_smt, check_thp, check_aslr, check_overcommit, check_map_count,

@@ -20,8 +20,8 @@ def rows():
     for i in range(12):
         for j, allocator in enumerate(("base", "cand")):
             wall_ns = 4e8 * (1 + 0.1 * j) * np.exp(0.004 * rng.standard_normal())
-            found.append(golden.row(allocator=allocator, block=1 + i // 2, slot=i % 2 * 2 + j, repetition=i + 1,
-                                    ops=10 ** 7, ops_per_s=1e16 / wall_ns, wall_ns=wall_ns, run_delay_ns=0,
+            found.append(golden.row(allocator=allocator, block=1 + i // 2, slot=i % 2 * 2 + j,
+                                    repetition=i + 1, ops=10 ** 7, ops_per_s=1e16 / wall_ns, wall_ns=wall_ns, run_delay_ns=0,
                                     ops_target=10 ** 7))
     return found
 
@@ -83,7 +83,8 @@ def test_a_torn_last_line(tmp_path, command, capsys):
 
 @pytest.mark.parametrize("text", ["nan", "inf"])
 def test_a_value_that_is_no_number(tmp_path, command, text, capsys):
-    folder = changed(tmp_path, lambda rows: rows[:4] + [{**rows[4], "ops_per_s": text, "ops": text}] + rows[5:])
+    folder = changed(tmp_path, lambda rows: (
+        rows[:4] + [{**rows[4], "ops_per_s": text, "ops": text}] + rows[5:]))
     COMMANDS[command](folder)
     said = capsys.readouterr()
     assert "warning [bad-value]" in said.err and "nan" not in said.out and "inf" not in said.out
@@ -146,10 +147,12 @@ def test_other_conditions_are_not_compared(tmp_path, path, value):
 
 @pytest.mark.parametrize("column, words", [
     ("wrap", "wrap is '' in A and 'nice' in B"), ("ambient", "ambient is '' in A and 'nice' in B"),
-    ("load", "load is 'dlopen' in A and 'nice' in B"), ("membind", "membind is 'first-touch' in A and 'nice' in B"),
+    ("load", "load is 'dlopen' in A and 'nice' in B"),
+    ("membind", "membind is 'first-touch' in A and 'nice' in B"),
     ("placement", "placement is 'cores' in A and 'nice' in B")])
 def test_cells_of_other_kinds_are_not_compared(tmp_path, column, words):
-    folder = changed(tmp_path, lambda rows: [golden.row(**{**r, column: "nice", "cell_id": ""}) for r in rows])
+    folder = changed(tmp_path, lambda rows: [golden.row(**{**r, column: "nice", "cell_id": ""})
+                                             for r in rows])
     with pytest.raises(RunError, match="no cell in common: ") as error:
         compare.main([str(good(tmp_path / "good")), str(folder)])
     assert words in str(error.value)

@@ -1,7 +1,10 @@
 """The environment doctor on machines made of files."""
 import json
+import os
+import subprocess
 
 import pytest
+from conftest import SCRIPTS
 
 from heapdyno import doctor
 from heapdyno.doctor import FIT, UNFIT, UNKNOWN, Machine, examine
@@ -89,3 +92,23 @@ def test_strict_refuses_an_unfit_machine(tmp_path, script):
     assert script("check.py", "--root", tmp_path, "--strict").returncode == 3
     findings = json.loads(script("check.py", "--root", tmp_path, "--json").stdout)
     assert {f["state"] for f in findings} == {FIT, UNFIT}
+
+
+def test_each_fact_is_in_the_manifest_too(tmp_path):
+    """By the manifest's published schema, where all that is required is always there."""
+    schema = json.loads((SCRIPTS.parent / "docs" / "manifest.schema.json").read_text())
+    assert set(doctor.RECORDED) == {f.name for f in examine(machine(tmp_path), {})}
+    for path in doctor.RECORDED.values():
+        at = schema
+        while path:
+            at = schema["$defs"]["activity"] if "activity" in at.get("$ref", "") else at
+            key = path if path in at["properties"] else path.partition(".")[0]
+            assert key in at["required"], path
+            at, path = at["properties"][key], path[len(key) + 1:]
+
+
+def test_strict_before_a_run_refuses_an_unfit_machine():
+    """The variable makes any machine unfit."""
+    done = subprocess.run([SCRIPTS.parent / "run-bench", "--strict", "--list"], capture_output=True,
+                          text=True, env={**os.environ, "GLIBC_TUNABLES": "glibc.pthread.rseq=0"})
+    assert (done.returncode, done.stdout) == (3, "") and "unfit    restartable sequences" in done.stderr

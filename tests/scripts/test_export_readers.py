@@ -85,12 +85,12 @@ def test_the_strict_reader_is_strict(line):
         read_gobench(line)
 
 
-BENCHER = {"type": "object", "minProperties": 1, "additionalProperties": False, "patternProperties": {
-    "^.{1,1024}$": {"type": "object", "minProperties": 1, "additionalProperties": False,
-                    "patternProperties": {
-        "^[a-z0-9-]{1,64}$": {"type": "object", "required": ["value"], "additionalProperties": False,
-                              "properties": {k: {"type": "number"}
-                                             for k in ("value", "lower_value", "upper_value")}}}}}}
+MEASURE = {"type": "object", "required": ["value"], "additionalProperties": False,
+           "properties": {k: {"type": "number"} for k in ("value", "lower_value", "upper_value")}}
+MEASURES = {"type": "object", "minProperties": 1, "additionalProperties": False,
+            "patternProperties": {"^[a-z0-9-]{1,64}$": MEASURE}}
+BENCHER = {"type": "object", "minProperties": 1, "additionalProperties": False,
+           "patternProperties": {"^.{1,1024}$": MEASURES}}
 """After bencher.dev/docs/reference/bencher-metric-format, with measures as slugs."""
 
 GITHUB = {"type": "array", "minItems": 1, "items": {

@@ -21,8 +21,8 @@ INTEGERS = (
     "alloc_active_bytes", "alloc_resident_bytes", "alloc_metadata_bytes", "lat_samples", "startup_ns",
     "transactions", "min_thread_ops", "max_thread_ops", "sys_mmap", "sys_munmap", "sys_mremap", "sys_madvise",
     "sys_mprotect", "sys_brk", "sys_futex", "sys_sched_yield", "alloc_tcache_bytes", "alloc_fills",
-    "alloc_flushes", "alloc_contended", "alloc_purge_calls", "alloc_purged_bytes", "sample_every", "rate_per_s",
-    "transaction_ops")
+    "alloc_flushes", "alloc_contended", "alloc_purge_calls", "alloc_purged_bytes", "sample_every",
+    "rate_per_s", "transaction_ops")
 LATENCIES = ("lat_p50_ns", "lat_p90_ns", "lat_p99_ns", "lat_p999_ns", "lat_p9999_ns", "lat_max_ns",
              "lat_timer_step_ns", "lat_timer_min_ns", "lat_timer_median_ns")
 FRACTIONS = ("on_node_fraction", "ops_per_s", "remote_free_fraction", "fragmentation", "shared_line_fraction",

@@ -14,14 +14,14 @@ MIN_CONTRAST = 4.5
 """Of a colour against dark paper (WCAG 2.1 asks 3 of graphics, 4.5 of text)."""
 
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
-FONT = re.compile(r"font: ([^;']*?)([\d.]+px) '[^;]*")
+FONT = re.compile(r"font: (italic |oblique )?(\w+ )?([\d.]+px) '[^;]*")
 LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
 
 
 def inline(figure, prefix, label, colours=None):
     """The <svg> element as text. `prefix` makes its ids unique in the page, `label` is what a screen reader
-    says. With `colours`, a set, each colour becomes a variable of the page, `var(--c-rrggbb)`, and is added
-    to the set; without, colours stay as they are."""
+    says; the CSS variable --width is its width in points. With `colours`, a set, each colour becomes a
+    variable of the page, `var(--c-rrggbb)`, and is added to the set; without, colours stay as they are."""
     file = io.BytesIO()
     figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
     root = ElementTree.fromstring(file.getvalue())
@@ -40,7 +40,8 @@ def inline(figure, prefix, label, colours=None):
         element.tag = element.tag.removeprefix(SVG)
         element.attrib = {key.removeprefix(XLINK): _attribute(key, value, prefix, colours)
                           for key, value in element.attrib.items()}
-    root.attrib = {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": label}
+    root.attrib = {"viewBox": f"0 0 {width} {height}", "style": f"--width: {float(width):g}", "role": "img",
+                   "aria-label": label}
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
 
 
@@ -52,10 +53,17 @@ def _attribute(key, value, prefix, colours):
     if key in ("d", "x", "y"):
         return " ".join(LONG_NUMBER.sub(r"\1", value).split())
     if key in ("style", "fill", "stroke", "clip-path"):
-        value = FONT.sub(r"\1font-size: \2", value.replace("url(#", f"url(#{prefix}"))
+        value = FONT.sub(_font, value.replace("url(#", f"url(#{prefix}"))
         if colours is not None:
             value = COLOUR.sub(lambda match: _variable(match[0].lower(), colours), value)
     return value
+
+
+def _font(match):
+    """The page's own font, in the same style, weight and size."""
+    style, weight, size = match.groups()
+    parts = (("font-style", style), ("font-weight", weight), ("font-size", size))
+    return "; ".join(f"{name}: {value.strip()}" for name, value in parts if value)
 
 
 def _variable(colour, colours):

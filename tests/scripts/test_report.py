@@ -259,6 +259,15 @@ def test_a_figure_that_keeps_its_paper_keeps_its_colours():
     assert "var(--c-0072b2)" in inline_svg.inline(figure, "a-", "x", colours) and "#0072b2" in colours
 
 
+def test_fonts_keep_weight_and_style_but_not_the_family():
+    figure = Figure(figsize=(2, 1))
+    figure.text(0, 0, "a", fontsize=13, weight="bold")
+    figure.text(0, 0.5, "b", fontsize=8, style="italic")
+    svg = inline_svg.inline(figure, "a-", "x")
+    assert "font-weight: 700; font-size: 13px" in svg
+    assert "font-style: italic; font-size: 8px" in svg and "DejaVu" not in svg
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The report of a small run that was really measured, beside that of a gate."""

@@ -17,7 +17,7 @@ static double draw_unit(struct prng *g) {
  * run of falling uniform numbers whose length is odd; each run of even length adds one. Needs no logarithm, and so no
  * libm. */
 double schedule_draw_exponential(struct prng *g) {
-    for (double whole = 0;; whole++) {
+    for (unsigned whole = 0;; whole++) {
         double first = draw_unit(g), last = first;
         for (unsigned length = 1;; length++) {
             double next = draw_unit(g);

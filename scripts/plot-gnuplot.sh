@@ -9,6 +9,14 @@ if [ $# -ne 1 ] || [ ! -d "$1" ]; then
 fi
 here=$(dirname "$(readlink -f "$0")")
 "$here/python" "$here/summarize.py" --quiet "$1"
+if [ -e "$1/latency-summary.gp" ]; then
+  sed -n "s/^if (workload eq '\(.*\)' && operation eq '\(.*\)') {\$/\1 \2/p" "$1/latency-summary.gp" |
+    while read -r workload operation; do
+      (cd "$1" && gnuplot -e "run='.'; workload='$workload'; operation='$operation'" "$here/latency.gp")
+      echo "$1/figures/gnuplot/latency-$operation-$workload.png"
+      echo "$1/figures/gnuplot/latency-$operation-$workload.svg"
+    done
+fi
 # The pictures there are: one line `workload metric` each; names of comparisons hold no blanks.
 sed -n "s/^if (workload eq '\(.*\)' && metric eq '\(.*\)') {\$/\1 \2/p" "$1/summary.gp" |
   while read -r workload metric; do

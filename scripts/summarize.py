@@ -1,5 +1,7 @@
 """Writes RUN/summary.csv, and RUN/summary.gp for gnuplot, and prints throughput and peak RSS as tables.
 
+Where the run has latencies, latency-summary.csv and latency-summary.gp too.
+
 Exit codes: 0, or 2 when the run cannot be read (the message names the file). Warnings go to stderr.
 """
 import argparse
@@ -7,7 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from heapdyno.gnuplot import write_settings
+from heapdyno.gnuplot import write_latency_settings, write_settings
+from heapdyno.latency import latency_pictures, write_latency_summary
 from heapdyno.run import main_guard, print_warnings, read_run
 from heapdyno.summary import summarize, write_summary
 from heapdyno.table import WIDTH, format_run
@@ -23,6 +26,10 @@ def main(argv):
     print_warnings("summarize", run.warnings)
     write_summary(summary, args.run / "summary.csv")
     write_settings(run, summary, args.run / "summary.gp")
+    pictures = latency_pictures(run)
+    if pictures:
+        write_latency_summary(pictures, args.run / "latency-summary.csv")
+        write_latency_settings(pictures, args.run / "latency-summary.gp")
     if not args.quiet:
         print_text(format_run(run, summary, width()))
     return 0

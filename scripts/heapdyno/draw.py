@@ -34,13 +34,13 @@ def draw_picture(p):
     _draw_axes(axes, p)
     axes.set_xlabel("threads")
     axes.set_ylabel(p.style.axis + (" (log scale)" if p.is_log else ""))
-    _label_lines(axes, p)
+    label_lines(axes, p)
     _mark_limits(axes, p, with_text=True)
     figure.text(0.02, 0.955, f"{p.comparison}: {p.style.title}", fontsize=14, weight="bold", color=INK)
-    figure.text(0.02, 0.918, _shortened(p.conditions, 130), fontsize=8, color=FAINT)
+    figure.text(0.02, 0.918, shortened(p.conditions, 130), fontsize=8, color=FAINT)
     notes = [p.caption + ("; dotted: the best at one thread, scaled ideally" if p.ideal else "")]
     if p.remark:
-        notes.append(_shortened(p.remark, 130))
+        notes.append(shortened(p.remark, 130))
     notes.append(p.machine)
     for i, note in enumerate(notes):
         figure.text(0.02, 0.078 - 0.028 * i, note, fontsize=8, color=FAINT)
@@ -59,7 +59,7 @@ def draw_panel(p):
     axes.tick_params(labelsize=9)
     figure.text(0.01, 1 - 0.16 / height, p.style.axis + (" (log scale)" if p.is_log else ""), fontsize=9,
                 color=INK)
-    _label_lines(axes, p)
+    label_lines(axes, p)
     _mark_limits(axes, p, with_text=True)
     return figure
 
@@ -165,7 +165,7 @@ def _mark_limits(axes, p, with_text):
                   va="bottom", fontsize=8, color=FAINT)
 
 
-def _label_lines(axes, p):
+def label_lines(axes, p):
     """Names right of the axes, in the order of the lines' ends, moved apart where they would overlap."""
     ends = []
     for line in p.lines:
@@ -195,5 +195,5 @@ def spread(wanted, gap):
     return [min(max(level, lowest), 1.0) - i * gap for i, level in enumerate(levels)]
 
 
-def _shortened(text, n):
+def shortened(text, n):
     return text if len(text) <= n else text[:n - 3] + "..."

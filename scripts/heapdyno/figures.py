@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from heapdyno.draw import draw_overview, draw_panel, draw_picture
+from heapdyno.draw_latency import draw_latency
+from heapdyno.latency import describe_latency, latency_pictures
 from heapdyno.picture import METRICS, describe, picture
 
 
@@ -43,4 +45,11 @@ def against_threads(run, summary):
                           is_overview=True)
 
 
-SOURCES = (against_threads,)
+def by_percentile(run, summary):
+    """Latency by percentile: one figure an operation and comparison."""
+    del summary
+    for p in latency_pictures(run):
+        yield Drawing(p.name, p.heading, describe_latency(p), p.comparison, partial(draw_latency, p))
+
+
+SOURCES = (against_threads, by_percentile)

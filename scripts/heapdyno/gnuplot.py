@@ -15,6 +15,38 @@ def write_settings(run, summary, path):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_latency_settings(pictures, path):
+    """The same for latencies, by the variables `workload` and `operation`; the numbers are in
+    latency-summary.csv."""
+    there = " ".join(f"{p.comparison}/{p.operation}" for p in pictures)
+    lines = ["# Written by summarize.py: the look of the figures. The numbers are in latency-summary.csv.",
+             f"pictures = {_text(there)}", "is_known = 0"]
+    for p in pictures:
+        lines += ["", f"if (workload eq {_text(p.comparison)} && operation eq {_text(p.operation)}) {{",
+                  "  is_known = 1",
+                  f"  heading = {_text(p.heading)}",
+                  f"  conditions = {_text(p.conditions)}",
+                  f"  caption = {_text(p.caption)}",
+                  f"  machine = {_text(p.machine)}",
+                  f"  timer_ns = {_number(p.timer_ns if p.timer_ns is not None else -1)}",
+                  f"  x_low = {_number(p.x_limits[0])}", f"  x_high = {_number(p.x_limits[1])}",
+                  f"  y_low = {_number(p.y_limits[0])}", f"  y_high = {_number(p.y_limits[1])}",
+                  _array("x_at", (_number(at) for at, _ in p.x_ticks)),
+                  _array("x_text", (_text(text.replace("%", "%%")) for _, text in p.x_ticks)),
+                  _array("y_at", (_number(at) for at, _ in p.y_ticks)),
+                  _array("y_text", (_text(text) for _, text in p.y_ticks)),
+                  *_looks(p.lines), "}"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _looks(lines):
+    return [_array("labels", (_text(line.label) for line in lines)),
+            _array("titles", (_text(line.title) for line in lines)),
+            _array("colours", (_text(line.look.colour) for line in lines)),
+            _array("point_types", (str(line.look.point_type) for line in lines)),
+            _array("dashes", ("2" if line.look.is_reference else "1" for line in lines))]
+
+
 def _text(text):
     return "'" + str(text).replace("'", "''") + "'"
 
@@ -53,9 +85,5 @@ def _block(p):
         _array("log_ticks", (_number(t) for t in p.y_ticks or (-1,))),
         _array("limit_at", (_number(t) for t, _ in limits)),
         _array("limit_text", (_text(text) for _, text in limits)),
-        _array("labels", (_text(line.label) for line in p.lines)),
-        _array("titles", (_text(line.title) for line in p.lines)),
-        _array("colours", (_text(line.look.colour) for line in p.lines)),
-        _array("point_types", (str(line.look.point_type) for line in p.lines)),
-        _array("dashes", ("2" if line.look.is_reference else "1" for line in p.lines)),
+        *_looks(p.lines),
         "}"]

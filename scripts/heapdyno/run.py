@@ -68,7 +68,7 @@ def read_run(folder, need_manifest=False):
 
 def read_samples(path, warnings):
     """The rows of one samples.csv as Run.samples describes them; appends to `warnings`."""
-    header, lines, records = _read_records(path, warnings)
+    header, lines, records = read_records(path, warnings)
     missing = [c for c in columns.REQUIRED if c not in header]
     if missing:
         raise RunError(f"{path}: required columns are missing: {', '.join(missing)}")
@@ -86,7 +86,7 @@ def read_samples(path, warnings):
     return samples
 
 
-def _read_records(path, warnings):
+def read_records(path, warnings):
     """Header, line numbers and fields. A last line without its end is dropped: a number in it may be cut
     short."""
     try:

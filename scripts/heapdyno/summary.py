@@ -7,14 +7,15 @@ from heapdyno.run import RunWarning
 from heapdyno.stats import median_interval
 
 METRICS = {"ops_per_s": "timed", "peak_rss_bytes": "audit", "retained_rss_bytes": "audit",
-           "shared_line_fraction": "audit"}
+           "shared_line_fraction": "audit",
+           "lat_p50_ns": "latency", "lat_p99_ns": "latency", "lat_p999_ns": "latency"}
 """Metric (a column of samples.csv) and the one pass it is taken from. Memory is compared at a fixed number of
 operations only: in a run that ends by the clock, a slow allocator allocates less."""
 
 INSTEAD = {"shared_line_fraction": "sharing"}
 """The pass that is taken instead in a run that has it."""
 
-OPTIONAL = {"shared_line_fraction"}
+OPTIONAL = {"shared_line_fraction", "lat_p50_ns", "lat_p99_ns", "lat_p999_ns"}
 """Metrics that only some workloads have: no row in the summary for a cell that has none."""
 
 COLUMNS = ("comparison", "label") + columns.IDENTITY + (
@@ -36,7 +37,7 @@ def summarize(run):
             metric_pass = INSTEAD[metric]
         of_pass = samples[samples["pass"] == metric_pass]
         for identity, cell in of_pass.groupby(list(columns.IDENTITY), sort=False):
-            if metric in OPTIONAL and cell[metric].isna().all():
+            if metric in OPTIONAL and (metric not in cell or cell[metric].isna().all()):
                 continue
             row = dict(zip(columns.IDENTITY, identity))
             row["comparison"] = comparisons[tuple(row[c] for c in columns.COMPARISON)]

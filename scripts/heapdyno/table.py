@@ -13,6 +13,9 @@ MIB = 1024 * 1024
 TABLES = {
     "ops_per_s": ("throughput, million operations per second (more is better)", 1e6, max),
     "peak_rss_bytes": ("peak RSS, MiB after a fixed number of operations (less is better)", MIB, min),
+    "lat_p50_ns": ("median latency, ns (less is better)", 1, min),
+    "lat_p99_ns": ("99th percentile of latency, ns (less is better)", 1, min),
+    "lat_p999_ns": ("99.9th percentile of latency, ns (less is better)", 1, min),
     "shared_line_fraction": ("64-byte lines with objects of several threads, % (less is better)", 0.01, min),
 }
 

@@ -4,8 +4,8 @@
 #include "conf.h"
 #include "os.h"
 
-/* When so many bytes wait on one remote list, whoever adds to it drains it, if the owner's lock is free: an
- * owner that never allocates again would otherwise keep them for ever. */
+/* When so many bytes of large objects wait on one remote list, whoever adds to it drains it, if the owner's lock is free:
+ * an owner that never allocates again would otherwise keep them for ever. */
 #define ARENA_REMOTE_MAX_BYTES ((size_t)256 << 10)
 
 static _Atomic(struct arena *) arena_table[ARENA_MAX + 1]; /* the last one made: the reserve */
@@ -14,11 +14,10 @@ static _Atomic unsigned arena_next_join, arena_n_leavings;
 static _Atomic(struct arena *) arena_spare;
 
 void arena_init_table(unsigned n, unsigned lg_chunk) {
-    size_t slot_bytes[CHUNK_N_POOLS];
-    unsigned min_pages[CHUNK_N_POOLS];
-    run_init_classes(lg_chunk, slot_bytes, min_pages);
-    chunk_init(lg_chunk, slot_bytes, min_pages);
-    bin_init_links(util_mix(os_now_ns() ^ (uintptr_t)&slot_bytes));
+    struct chunk_slots slots[CHUNK_N_POOLS];
+    run_init_classes(lg_chunk, slots);
+    chunk_init(lg_chunk, slots);
+    bin_init_links(util_mix(os_now_ns() ^ (uintptr_t)&slots));
     arena_n_in_table = n;
 }
 
@@ -159,56 +158,67 @@ static void arena_drain_locked(struct arena *arena, unsigned class_idx) {
     }
 }
 
-/* The link goes into the objects, so they are checked first: an interior pointer would damage a neighbour. */
-static void arena_check_object(unsigned class_idx, const void *p) {
-    struct chunk *chunk = chunk_of(p);
-    if (chunk_map(chunk)[chunk_page_of(chunk, p)] != class_idx)
-        os_die("double free of", p);
-    if (class_idx < SIZE_CLASS_N_SMALL)
-        bin_check_region(chunk, p);
-    else if (((uintptr_t)p & (PAGE_BYTES - 1)) != 0)
-        os_die("free of an interior pointer", p);
-}
-
-static void arena_send(struct arena *owner, unsigned class_idx, void **objects, size_t n) {
-    bool is_small = class_idx < SIZE_CLASS_N_SMALL;
-    _Atomic uint64_t *remote =
-        is_small ? &owner->bins[class_idx].remote : &owner->larges[class_idx - SIZE_CLASS_N_SMALL].remote;
-    for (size_t i = 0; i < n; i++)
-        arena_check_object(class_idx, objects[i]);
-    size_t n_waiting = bin_remote_push(remote, objects, n);
-    if (n_waiting * size_class_bytes(class_idx) >= ARENA_REMOTE_MAX_BYTES &&
-        lock_try(arena_lock_of(owner, class_idx))) {
-        arena_drain_locked(owner, class_idx);
-        lock_release(arena_lock_of(owner, class_idx));
+static void arena_try_drain(struct arena *arena, unsigned class_idx) {
+    if (lock_try(arena_lock_of(arena, class_idx))) {
+        arena_drain_locked(arena, class_idx);
+        lock_release(arena_lock_of(arena, class_idx));
     }
 }
 
-/* Moves the objects of the first one's arena to the front, in order; how many they are. */
-static size_t arena_partition(void **objects, size_t n, struct arena **owner) {
-    size_t n_same = 1;
-    *owner = chunk_of(objects[0])->owner;
-    for (size_t i = 1; i < n; i++) {
-        if (chunk_of(objects[i])->owner != *owner)
-            continue;
+/* Regions of one run; how many, which stand at the front. Whoever sends the last one that was in use drains the bin, if
+ * its lock is free: the owner may never allocate of this class again, and the run's pages would stay. */
+static size_t arena_send_regions(unsigned class_idx, void **objects, size_t n) {
+    struct chunk *chunk = chunk_of(objects[0]);
+    struct arena *owner = chunk->owner;
+    bool is_last;
+    if (UTIL_UNLIKELY(chunk_map(chunk)[chunk_page_of(chunk, objects[0])] != class_idx))
+        os_die("double free of", objects[0]); /* its run is gone already */
+    n = bin_send(&owner->bins[class_idx], run_of(chunk, objects[0]), objects, n, &is_last);
+    if (is_last)
+        arena_try_drain(owner, class_idx);
+    return n;
+}
+
+/* Large objects of one owner, in one batch; how many, which stand at the front. */
+static size_t arena_send_pages(unsigned class_idx, void **objects, size_t n) {
+    struct arena *owner = chunk_of(objects[0])->owner;
+    size_t n_same = 0;
+    for (size_t i = 0; i < n; i++) {
         void *p = objects[i];
+        struct chunk *chunk = chunk_of(p);
+        if (chunk->owner != owner)
+            continue;
+        /* The link goes into the objects, so they are checked first. */
+        if (UTIL_UNLIKELY(chunk_map(chunk)[chunk_page_of(chunk, p)] != class_idx))
+            os_die("double free of", p);
+        if (UTIL_UNLIKELY(((uintptr_t)p & (PAGE_BYTES - 1)) != 0))
+            os_die("free of an interior pointer", p);
         objects[i] = objects[n_same];
         objects[n_same++] = p;
     }
+    size_t n_waiting =
+        bin_remote_push(&owner->larges[class_idx - SIZE_CLASS_N_SMALL].remote, objects, n_same);
+    if (n_waiting * size_class_bytes(class_idx) >= ARENA_REMOTE_MAX_BYTES)
+        arena_try_drain(owner, class_idx);
     return n_same;
 }
 
 void arena_flush(struct arena *self, unsigned class_idx, void **objects, size_t n) {
-    struct arena *owner;
-    if (UTIL_LIKELY(self != NULL && lock_acquire_unless_forking(arena_lock_of(self, class_idx)))) {
-        n = arena_flush_locked(self, class_idx, objects, n);
-        lock_release(arena_lock_of(self, class_idx));
-    }
+    bool may_own = self != NULL;
     while (n != 0) {
-        size_t n_same = arena_partition(objects, n, &owner);
-        arena_send(owner, class_idx, objects, n_same);
-        objects += n_same;
-        n -= n_same;
+        /* Own ones all at once, as soon as the first is met: a thread that frees for others takes no lock. */
+        if (may_own && chunk_of(objects[0])->owner == self) {
+            may_own = false;
+            if (UTIL_LIKELY(lock_acquire_unless_forking(arena_lock_of(self, class_idx)))) {
+                n = arena_flush_locked(self, class_idx, objects, n);
+                lock_release(arena_lock_of(self, class_idx));
+                continue;
+            }
+        }
+        size_t n_sent = class_idx < SIZE_CLASS_N_SMALL ? arena_send_regions(class_idx, objects, n)
+                                                       : arena_send_pages(class_idx, objects, n);
+        objects += n_sent;
+        n -= n_sent;
     }
 }
 
@@ -259,13 +269,12 @@ bool arena_tick(struct arena *arena) {
 
 void arena_drain(struct arena *arena) {
     for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
-        bool is_small = i < SIZE_CLASS_N_SMALL;
-        _Atomic uint64_t *remote =
-            is_small ? &arena->bins[i].remote : &arena->larges[i - SIZE_CLASS_N_SMALL].remote;
-        if (atomic_load_explicit(remote, memory_order_relaxed) != 0 && lock_try(arena_lock_of(arena, i))) {
-            arena_drain_locked(arena, i);
-            lock_release(arena_lock_of(arena, i));
-        }
+        bool is_waiting = i < SIZE_CLASS_N_SMALL
+                              ? atomic_load_explicit(&arena->bins[i].remote, memory_order_relaxed) != NULL
+                              : atomic_load_explicit(&arena->larges[i - SIZE_CLASS_N_SMALL].remote,
+                                                     memory_order_relaxed) != 0;
+        if (is_waiting)
+            arena_try_drain(arena, i);
     }
     if (atomic_load_explicit(&arena->exact_remote, memory_order_relaxed) != 0 &&
         lock_try(&arena->pages_lock)) {

@@ -18,7 +18,7 @@ static const char *check_run(struct chunk *chunk, size_t page) {
     CHECK(run_base(run) == (uintptr_t)chunk_page_address(chunk, run->first_page));
     for (size_t w = 0; w < rc->n_words; w++)
         n_free += (size_t)__builtin_popcountl(run->free_bits[w]);
-    CHECK(n_free == run->n_free);
+    CHECK(n_free == run_n_free(run));
     CHECK(bitmap_next_one(run->free_bits, (size_t)rc->n_words * 64, rc->n_regions) ==
           (size_t)rc->n_words * 64);
     CHECK(run->state != RUN_WAITING || (n_free != 0 && !run_is_empty(run)));

@@ -7,7 +7,33 @@ void bin_init(struct bin *bin, unsigned class_idx) {
     bin->class_idx = class_idx;
 }
 
+static _Noreturn UTIL_COLD void bin_die_interior(const void *p) {
+    os_die("free of an interior pointer", p);
+}
+
+static _Noreturn UTIL_COLD void bin_die_double_free(const void *p) {
+    os_die("double free of", p);
+}
+
+/* Of the regions in one word of a bitmap the lowest is named. */
+static _Noreturn UTIL_COLD void bin_die_sent_twice(const struct run *run, size_t word, uint64_t bits) {
+    size_t idx = word * 64 + (size_t)__builtin_ctzl(bits);
+    bin_die_double_free((void *)(run_base(run) + idx * run_classes[run->class_idx].region_bytes));
+}
+
+/* All regions are back, and yet some were sent: freed by their owner, too. */
+static _Noreturn UTIL_COLD void bin_die_still_pending(struct run *run) {
+    for (size_t w = 0; w < run_classes[run->class_idx].n_words; w++) {
+        uint64_t bits = atomic_load_explicit(&run_remote_of(run)->bits[w], memory_order_relaxed);
+        if (bits != 0)
+            bin_die_sent_twice(run, w, bits);
+    }
+    bin_die_double_free((void *)run_base(run));
+}
+
 static void bin_release(struct bin *bin, const struct bin_supply *supply, struct run *run) {
+    if (UTIL_UNLIKELY(atomic_load_explicit(&run_remote_of(run)->n_pending, memory_order_relaxed) != 0))
+        bin_die_still_pending(run);
     bin->n_runs--;
     supply->give(supply->ctx, run);
 }
@@ -32,7 +58,7 @@ static void bin_install(struct bin *bin, const struct bin_supply *supply, struct
     bin->current = run;
     if (old == NULL)
         return;
-    if (old->n_free == 0) {
+    if (run_n_free(old) == 0) {
         old->state = RUN_FULL;
     } else if (run_is_empty(old)) {
         bin_retire(bin, supply, old);
@@ -80,10 +106,10 @@ static void bin_settle(struct bin *bin, const struct bin_supply *supply, struct 
 
 size_t bin_fill(struct bin *bin, const struct bin_supply *supply, void **out, size_t n) {
     size_t left = n;
-    if (UTIL_UNLIKELY(atomic_load_explicit(&bin->remote, memory_order_relaxed) != 0))
+    if (UTIL_UNLIKELY(atomic_load_explicit(&bin->remote, memory_order_relaxed) != NULL))
         bin_drain(bin, supply);
     for (;;) {
-        if (bin->current != NULL && bin->current->n_free != 0)
+        if (bin->current != NULL && run_n_free(bin->current) != 0)
             left -= run_take(bin->current, out + left, left);
         if (left == 0 || !bin_next_run(bin, supply))
             break;
@@ -94,14 +120,6 @@ size_t bin_fill(struct bin *bin, const struct bin_supply *supply, void **out, si
     bin->n_taken += n - left;
     bin->n_fills++;
     return n - left;
-}
-
-static _Noreturn UTIL_COLD void bin_die_interior(const void *p) {
-    os_die("free of an interior pointer", p);
-}
-
-static _Noreturn UTIL_COLD void bin_die_double_free(const void *p) {
-    os_die("double free of", p);
 }
 
 /* Sets [first, first + n) of the bitmap. False if one of them was set. */
@@ -158,7 +176,7 @@ static size_t bin_put_same_run(struct run *run, const struct run_class *rc, void
             break;
         offset = (uintptr_t)regions[i] - base;
     } while (offset < run_bytes);
-    run->n_free = (uint16_t)(run->n_free + i);
+    run_set_n_free(run, run_n_free(run) + i);
     return i;
 }
 
@@ -174,7 +192,7 @@ size_t bin_flush(struct bin *bin, const struct bin_supply *supply, void **region
         if (UTIL_UNLIKELY(chunk_map(chunk)[chunk_page_of(chunk, regions[i])] != bin->class_idx))
             bin_die_double_free(regions[i]); /* its run is gone already */
         struct run *run = run_of(chunk, regions[i]);
-        unsigned n_before = run->n_free;
+        unsigned n_before = run_n_free(run);
         i += bin_put_same_run(run, rc, regions + i, n - i);
         bin_settle(bin, supply, run, n_before);
     }
@@ -183,17 +201,94 @@ size_t bin_flush(struct bin *bin, const struct bin_supply *supply, void **region
     return n_foreign;
 }
 
+static void bin_remote_put(struct bin *bin, struct run *run, struct run_remote *remote) {
+    struct run *head = atomic_load_explicit(&bin->remote, memory_order_relaxed);
+    do
+        atomic_store_explicit(&remote->next, head, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&bin->remote, &head, run, memory_order_release,
+                                                  memory_order_relaxed));
+}
+
+/* Collects the regions that belong to the run into mask[]; they come to the front. Looks 64 places beyond the last one
+ * found, so that a batch from many runs costs no more than that for each. How many. */
+static size_t bin_gather(const struct run *run, void **regions, size_t n, uint64_t mask[RUN_MAX_WORDS]) {
+    const struct run_class *rc = &run_classes[run->class_idx];
+    const uintptr_t base = run_base(run), run_bytes = (uintptr_t)rc->n_pages << PAGE_LG;
+    const uint64_t inverse = rc->inverse, region_bytes = rc->region_bytes, n_regions = rc->n_regions;
+    size_t n_found = 0, n_row;
+    for (size_t i = 0; i < n && i < n_found + 64; i += n_row) {
+        void *p = regions[i];
+        uint64_t offset = (uintptr_t)p - base, idx = offset * inverse >> 32;
+        bool is_down = false;
+        n_row = 1;
+        if (offset >= run_bytes)
+            continue;
+        if (UTIL_UNLIKELY(idx * region_bytes != offset))
+            bin_die_interior(p);
+        if (i == n_found) /* no gap so far: a row need not be moved */
+            n_row = bin_row_length(regions + i, n - i, region_bytes, n_regions - idx, idx + 1, &is_down);
+        if (is_down)
+            idx -= n_row - 1;
+        if (UTIL_UNLIKELY(!bin_set_free(mask, idx, n_row)))
+            bin_die_double_free(p);
+        regions[i] = regions[n_found];
+        regions[n_found] = p;
+        n_found += n_row;
+    }
+    return n_found;
+}
+
+size_t bin_send(struct bin *bin, struct run *run, void **regions, size_t n, bool *is_last) {
+    const struct run_class *rc = &run_classes[run->class_idx];
+    struct run_remote *remote = run_remote_of(run);
+    uint64_t mask[RUN_MAX_WORDS];
+    for (size_t w = 0; w < rc->n_words; w++)
+        mask[w] = 0;
+    n = bin_gather(run, regions, n, mask);
+    uint32_t n_before = atomic_fetch_add_explicit(&remote->n_pending, (uint32_t)n, memory_order_relaxed);
+    if (n_before == 0)
+        bin_remote_put(bin, run, remote);
+    *is_last = n_before + n + run_n_free(run) >= rc->n_regions;
+    for (size_t w = 0; w < rc->n_words; w++) {
+        if (mask[w] == 0)
+            continue;
+        uint64_t twice = atomic_fetch_or_explicit(&remote->bits[w], mask[w], memory_order_release) & mask[w];
+        if (UTIL_UNLIKELY(twice != 0))
+            bin_die_sent_twice(run, w, twice);
+    }
+    return n;
+}
+
+/* Moves what was sent into the run's own bitmap. How many. */
+static size_t bin_collect(struct run *run, struct run_remote *remote) {
+    size_t n = 0;
+    for (size_t w = 0; w < run_classes[run->class_idx].n_words; w++) {
+        if (atomic_load_explicit(&remote->bits[w], memory_order_relaxed) == 0)
+            continue;
+        uint64_t bits = atomic_exchange_explicit(&remote->bits[w], 0, memory_order_acquire);
+        if (UTIL_UNLIKELY((run->free_bits[w] & bits) != 0))
+            bin_die_sent_twice(run, w, run->free_bits[w] & bits);
+        run->free_bits[w] |= bits;
+        n += (size_t)__builtin_popcountl(bits);
+    }
+    run_set_n_free(run, run_n_free(run) + n);
+    return n;
+}
+
 void bin_drain(struct bin *bin, const struct bin_supply *supply) {
-    void *batch[64], *p;
-    struct bin_remote_walk walk = bin_remote_take(&bin->remote);
-    size_t n, n_flushes = bin->n_flushes; /* of caches, which this is not */
-    do {
-        for (n = 0; n < sizeof batch / sizeof batch[0] && (p = bin_remote_next(&walk, supply->ctx)) != NULL;)
-            batch[n++] = p;
+    struct run *run = atomic_exchange_explicit(&bin->remote, NULL, memory_order_acquire), *next;
+    for (; run != NULL; run = next) {
+        struct run_remote *remote = run_remote_of(run);
+        next = atomic_load_explicit(&remote->next, memory_order_relaxed);
+        unsigned n_before = run_n_free(run);
+        size_t n = bin_collect(run, remote);
+        /* Announced, but not yet there: they will be found the next time. */
+        if (atomic_fetch_sub_explicit(&remote->n_pending, (uint32_t)n, memory_order_acq_rel) != n)
+            bin_remote_put(bin, run, remote);
+        bin->n_put += n;
         if (n != 0)
-            bin_flush(bin, supply, batch, n);
-    } while (n != 0);
-    bin->n_flushes = n_flushes;
+            bin_settle(bin, supply, run, n_before);
+    }
 }
 
 void bin_trim(struct bin *bin, const struct bin_supply *supply) {

@@ -4,7 +4,7 @@
  * threads have sent back. Does not know arenas or thread caches: runs come from a supply given by the caller.
  * Guarded by its own lock, but for the remote list, which is lock-free.
  *
- *   remote --CAS--> [p]->[p]->...            drained into the bitmaps at the next fill
+ *   remote --CAS--> run -> run -> ...        with regions sent back; drained into the bitmaps at the next fill
  *   current run     the lowest with room
  *   waiting heap    runs with room, by address
  *   (full runs)     nobody points to them; their objects do, through the page map
@@ -23,7 +23,6 @@ struct bin_supply {
     void *ctx; /* the owner of the bin's chunks */
 };
 
-/* The remote list: head pointer in 48 bits, its length (saturating) in the upper 16. */
 struct bin {
     struct lock lock;
     uint32_t class_idx;
@@ -32,11 +31,8 @@ struct bin {
     size_t n_runs;
     size_t n_taken, n_put; /* regions over the bin's life; their difference is in use or cached */
     size_t n_fills, n_flushes;
-    _Atomic uint64_t remote UTIL_ALIGN_LINE;
+    struct run *_Atomic remote UTIL_ALIGN_LINE; /* runs with something in their run_remote */
 } UTIL_ALIGN_LINE;
-
-#define BIN_REMOTE_COUNT_SHIFT 48
-#define BIN_REMOTE_COUNT_MAX 0xffffu
 
 void bin_init(struct bin *bin, unsigned class_idx);
 
@@ -48,11 +44,21 @@ size_t bin_fill(struct bin *bin, const struct bin_supply *supply, void **out, si
  *  front; returns how many they are. Aborts on an interior pointer or a double free. The lock must be held. */
 size_t bin_flush(struct bin *bin, const struct bin_supply *supply, void **regions, size_t n);
 
+/** Sends regions[0] and others of its run, if there are any, to the run's bin, without a lock; n is how many there are
+ *  to look at. Returns how many were sent; they stand at the front. *is_last: with them the run is empty as soon as the
+ *  bin is drained. Aborts on an interior pointer or a double free. Any thread. */
+size_t bin_send(struct bin *bin, struct run *run, void **regions, size_t n, bool *is_last);
+
 /** Drains the remote list into the bitmaps. The lock must be held. */
 void bin_drain(struct bin *bin, const struct bin_supply *supply);
 
 /** Gives the spare run back, and the current one if it is empty. The lock must be held. */
 void bin_trim(struct bin *bin, const struct bin_supply *supply);
+
+/* Remote lists of blocks of whole pages are chained through the freed blocks themselves: head pointer in 48 bits, the
+ * list's length (saturating) in the upper 16. */
+#define BIN_REMOTE_COUNT_SHIFT 48
+#define BIN_REMOTE_COUNT_MAX 0xffffu
 
 /** Chains n blocks and pushes them with one compare-and-swap; the length of the list then. Any thread. */
 size_t bin_remote_push(_Atomic uint64_t *remote, void **blocks, size_t n);

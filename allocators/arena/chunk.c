@@ -27,8 +27,7 @@ static size_t chunk_bits_bytes(size_t n_bits) {
     return BITMAP_WORDS(n_bits) * sizeof(uint64_t);
 }
 
-void chunk_init(unsigned lg_chunk, const size_t slot_bytes[CHUNK_N_POOLS],
-                const unsigned min_pages[CHUNK_N_POOLS]) {
+void chunk_init(unsigned lg_chunk, const struct chunk_slots slots[CHUNK_N_POOLS]) {
     struct chunk_geometry *geo = &chunk_geo;
     geo->lg = lg_chunk;
     geo->n_pages = 1u << (lg_chunk - PAGE_LG);
@@ -40,15 +39,22 @@ void chunk_init(unsigned lg_chunk, const size_t slot_bytes[CHUNK_N_POOLS],
     geo->muzzy_offset = at += chunk_bits_bytes(geo->n_pages);
     at += chunk_bits_bytes(geo->n_pages);
     for (unsigned i = 0; i < CHUNK_N_POOLS; i++) {
-        geo->pools[i].slot_bytes = slot_bytes[i];
-        geo->pools[i].n_slots = geo->n_pages / min_pages[i];
+        geo->pools[i].slot_bytes = slots[i].slot_bytes;
+        geo->pools[i].side_bytes = slots[i].side_bytes;
+        geo->pools[i].n_slots = geo->n_pages / slots[i].min_pages;
         geo->pools[i].bits_offset = at;
         at += chunk_bits_bytes(geo->pools[i].n_slots);
     }
     at = util_align_up(at, UTIL_LINE_BYTES);
     for (unsigned i = 0; i < CHUNK_N_POOLS; i++) {
         geo->pools[i].offset = at;
-        at += geo->pools[i].n_slots * slot_bytes[i];
+        at += geo->pools[i].n_slots * slots[i].slot_bytes;
+    }
+    /* The skew of the header counts: also in the chunk with the greatest one the sides begin on a page of their own. */
+    at = util_align_up(at + (CHUNK_N_SKEWS - 1) * UTIL_LINE_BYTES, PAGE_BYTES);
+    for (unsigned i = 0; i < CHUNK_N_POOLS; i++) {
+        geo->pools[i].side_offset = at;
+        at += geo->pools[i].n_slots * slots[i].side_bytes;
     }
     at += (CHUNK_N_SKEWS - 1) * UTIL_LINE_BYTES;
     geo->n_header_pages = (unsigned)(util_align_up(at, PAGE_BYTES) >> PAGE_LG);

@@ -60,6 +60,7 @@ struct chunk_geometry {
     size_t info_offset, free_offset, dirty_offset, muzzy_offset;
     struct chunk_pool {
         size_t slot_bytes, offset, bits_offset;
+        size_t side_bytes, side_offset;
         unsigned n_slots;
     } pools[CHUNK_N_POOLS];
 };
@@ -76,10 +77,15 @@ extern size_t chunk_bytes __attribute__((visibility("hidden")));
 #define CHUNK_DIR_SHIFT 21
 extern _Atomic uintptr_t chunk_dir[CHUNK_DIR_ENTRIES];
 
-/** Fixes the geometry. slot_bytes and min_pages describe the two pools of run slots: a run with a slot of
- * pool i has at least min_pages[i] pages, which bounds their number. Call once. */
-void chunk_init(unsigned lg_chunk, const size_t slot_bytes[CHUNK_N_POOLS],
-                const unsigned min_pages[CHUNK_N_POOLS]);
+/* What the two pools of run slots hold. A slot has a second part, its side, on header pages that hold nothing else:
+ * they cost address space, and memory only once they are written to. */
+struct chunk_slots {
+    size_t slot_bytes, side_bytes;
+    unsigned min_pages; /* a run with such a slot has at least so many, which bounds their number */
+};
+
+/** Fixes the geometry. Call once. */
+void chunk_init(unsigned lg_chunk, const struct chunk_slots slots[CHUNK_N_POOLS]);
 
 /* The registry: one bit for each 256 KiB of the 47-bit user address space, in two levels. */
 #define CHUNK_LEAF_LG 33
@@ -148,6 +154,12 @@ static inline uint64_t *chunk_muzzy_bits(struct chunk *chunk) {
 static inline void *chunk_slot(struct chunk *chunk, unsigned pool, unsigned slot) {
     const struct chunk_pool *p = &chunk_geo.pools[pool];
     return (char *)chunk + p->offset + slot * p->slot_bytes;
+}
+
+/** The slot's side. All zero when the slot is taken; to be left so when it is given back. */
+static inline void *chunk_side(struct chunk *chunk, unsigned pool, unsigned slot) {
+    const struct chunk_pool *p = &chunk_geo.pools[pool];
+    return (char *)chunk + p->side_offset + slot * p->side_bytes;
 }
 
 static inline size_t chunk_page_of(const struct chunk *chunk, const void *p) {

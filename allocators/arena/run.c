@@ -7,9 +7,9 @@
 /* Words of bitmap: pool 0 for 640 regions, pool 1 for 2048. Two sizes, because one would cost the small
  * classes more header or the tiny ones more runs. */
 #define RUN_POOL0_WORDS 10u
-#define RUN_POOL1_WORDS 32u
-/* More than the header of a 2 MiB chunk takes; chunk_init computes what it really is. */
-#define RUN_HEADER_PAGES 11u
+#define RUN_POOL1_WORDS RUN_MAX_WORDS
+/* What the header of a 2 MiB chunk takes; chunk_init computes what it really is. */
+#define RUN_HEADER_PAGES 13u
 #define RUN_TARGET_PAGES 16u
 #define RUN_TARGET_REGIONS 64u
 
@@ -28,13 +28,13 @@ static unsigned run_pages_for(size_t region_bytes, unsigned max_pages, unsigned 
     return (unsigned)util_max(1, want / unit) * unit;
 }
 
-void run_init_classes(unsigned lg_chunk, size_t slot_bytes[CHUNK_N_POOLS],
-                      unsigned min_pages[CHUNK_N_POOLS]) {
+void run_init_classes(unsigned lg_chunk, struct chunk_slots slots[CHUNK_N_POOLS]) {
     unsigned max_pages = ((1u << (lg_chunk - PAGE_LG)) - RUN_HEADER_PAGES) / 4;
     const unsigned words[CHUNK_N_POOLS] = {RUN_POOL0_WORDS, RUN_POOL1_WORDS};
     for (unsigned i = 0; i < CHUNK_N_POOLS; i++) {
-        slot_bytes[i] = sizeof(struct run) + words[i] * sizeof(uint64_t);
-        min_pages[i] = max_pages;
+        slots[i].slot_bytes = sizeof(struct run) + words[i] * sizeof(uint64_t);
+        slots[i].side_bytes = sizeof(struct run_remote) + words[i] * sizeof(uint64_t);
+        slots[i].min_pages = max_pages;
     }
     for (unsigned idx = 0; idx < SIZE_CLASS_N_SMALL; idx++) {
         struct run_class *rc = &run_classes[idx];
@@ -45,7 +45,7 @@ void run_init_classes(unsigned lg_chunk, size_t slot_bytes[CHUNK_N_POOLS],
         rc->n_regions = (uint32_t)(rc->n_pages * PAGE_BYTES / bytes);
         rc->n_words = (uint8_t)BITMAP_WORDS(rc->n_regions);
         rc->inverse = (uint32_t)((((uint64_t)1 << 32) + bytes - 1) / bytes);
-        min_pages[rc->pool] = (unsigned)util_min(min_pages[rc->pool], rc->n_pages);
+        slots[rc->pool].min_pages = (unsigned)util_min(slots[rc->pool].min_pages, rc->n_pages);
     }
 }
 
@@ -54,7 +54,7 @@ struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_id
     unsigned slot = chunk_slot_take(chunk, rc->pool);
     struct run *run = chunk_slot(chunk, rc->pool, slot);
     run->by_address.key = (uintptr_t)chunk_page_address(chunk, first_page);
-    run->n_free = (uint16_t)rc->n_regions;
+    run_set_n_free(run, rc->n_regions);
     run->first_page = (uint16_t)first_page;
     run->slot = (uint16_t)slot;
     run->class_idx = (uint8_t)class_idx;
@@ -83,7 +83,7 @@ void run_destroy(struct chunk *chunk, struct run *run) {
 size_t run_take(struct run *run, void **end, size_t n) {
     const struct run_class *rc = &run_classes[run->class_idx];
     const uintptr_t base = run_base(run), region_bytes = rc->region_bytes;
-    const size_t want = util_min(n, run->n_free);
+    const size_t n_free = run_n_free(run), want = util_min(n, n_free);
     size_t left = want;
     for (size_t w = 0; left != 0; w++) {
         uint64_t bits = run->free_bits[w];
@@ -101,6 +101,6 @@ size_t run_take(struct run *run, void **end, size_t n) {
         }
         run->free_bits[w] = bits;
     }
-    run->n_free = (uint16_t)(run->n_free - want);
+    run_set_n_free(run, n_free - want);
     return want;
 }

@@ -4,8 +4,9 @@
  * never in live objects. Does not know bins, locks or threads: the lock is the one of the bin that has the
  * run.
  *
- *   struct run | bitmap: 1 = free region     in the chunk's header
- *   region | region | region | ...           n_pages whole pages, divided exactly
+ *   struct run | bitmap: 1 = free region           in the chunk's header
+ *   struct run_remote | bitmap: 1 = sent back      in the header too, on pages of their own
+ *   region | region | region | ...                 n_pages whole pages, divided exactly
  */
 #ifndef ARENA_RUN_H
 #define ARENA_RUN_H
@@ -32,7 +33,7 @@ extern struct run_class run_classes[SIZE_CLASS_N_SMALL];
 
 struct run {
     struct heap_node by_address; /* key: address of the first region */
-    uint16_t n_free;
+    _Atomic uint16_t n_free; /* changed under the bin's lock; who sends regions back looks at it without */
     uint16_t first_page;
     uint16_t slot;
     uint8_t class_idx;
@@ -40,8 +41,21 @@ struct run {
     uint64_t free_bits[];
 };
 
+#define RUN_MAX_WORDS 32u
+
+/* What threads that do not own the run have freed of it: the side of its slot. Written without the bin's lock.
+ *
+ * Whoever sends regions first announces them in n_pending; if it was zero, puts the run on its bin's remote list; and
+ * only then sets their bits. So a run with n_pending above zero is on the list, or is being put there by a thread
+ * whose regions still count as in use; it cannot become empty, and cannot be destroyed, under anybody's hands. */
+struct run_remote {
+    struct run *_Atomic next; /* in the bin's remote list */
+    _Atomic uint32_t n_pending;
+    _Atomic uint64_t bits[];
+};
+
 /** Chooses the runs of all classes for a chunk of lg_chunk; fills in what chunk_init wants to know. */
-void run_init_classes(unsigned lg_chunk, size_t slot_bytes[CHUNK_N_POOLS], unsigned min_pages[CHUNK_N_POOLS]);
+void run_init_classes(unsigned lg_chunk, struct chunk_slots slots[CHUNK_N_POOLS]);
 
 /** Makes a run of the class from n_pages free pages at first_page: record, page map. */
 struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_idx);
@@ -67,8 +81,21 @@ static inline uint32_t run_region_of(const struct run *run, const struct run_cla
     return (uint64_t)idx * rc->region_bytes == offset ? idx : rc->n_regions;
 }
 
+static inline unsigned run_n_free(const struct run *run) {
+    return atomic_load_explicit(&run->n_free, memory_order_relaxed);
+}
+
+static inline void run_set_n_free(struct run *run, size_t n) {
+    atomic_store_explicit(&run->n_free, (uint16_t)n, memory_order_relaxed);
+}
+
 static inline bool run_is_empty(const struct run *run) {
-    return run->n_free == run_classes[run->class_idx].n_regions;
+    return run_n_free(run) == run_classes[run->class_idx].n_regions;
+}
+
+static inline struct run_remote *run_remote_of(struct run *run) {
+    struct chunk *chunk = chunk_of((void *)run_base(run));
+    return chunk_side(chunk, run_classes[run->class_idx].pool, run->slot);
 }
 
 /** Takes up to n regions, lowest first, and stores them downwards from end[-1], so that a stack filled with

@@ -310,7 +310,11 @@ static void bins_take_the_lowest_region(void **state) {
                 if (draw(3) != 0) {
                     assert_int_equal(bin_flush(&bin, &supply, batch, n), 0);
                 } else {
-                    bin_remote_push(&bin.remote, batch, n);
+                    for (size_t n_sent = 0; n_sent < n;) {
+                        bool is_last;
+                        struct run *run = run_of(chunk_of(batch[n_sent]), batch[n_sent]);
+                        n_sent += bin_send(&bin, run, batch + n_sent, n - n_sent, &is_last);
+                    }
                     bin_drain(&bin, &supply);
                 }
                 lock_release(&bin.lock);

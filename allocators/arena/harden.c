@@ -12,8 +12,6 @@
 #define HARDEN_FREED 0x5a
 /* Of a freed block so much is filled and checked; more would make large frees slow. */
 #define HARDEN_FILL_MAX_BYTES ((size_t)16 << 10)
-/* A freed block that waits on a remote list carries a link at its start, which is not checked. */
-#define HARDEN_LINK_BYTES sizeof(void *)
 
 /* An odd number and its inverse modulo 2^64: the size in a tag is spread over all its bits, so that a write that damages
  * any of its bytes makes a size that no block has. Unspread, a damaged low byte could make a size that fits. */
@@ -75,16 +73,23 @@ static size_t harden_check_live(void *p, size_t block_bytes) {
     return bytes;
 }
 
+/* Pages of other blocks, also of small ones with a large alignment, may have served others since they were freed, and the
+ * tag may have been left in place. */
+static bool harden_is_region(const void *p, size_t block_bytes) {
+    if (block_bytes > SIZE_CLASS_SMALL_MAX_BYTES)
+        return false;
+    struct chunk *chunk = chunk_of(p);
+    return chunk_map(chunk)[chunk_page_of(chunk, p)] < SIZE_CLASS_N_SMALL;
+}
+
 /* A block that comes from the allocator: untouched since its free, if it was freed; then guarded. */
 static void *harden_dress(void *p, size_t bytes) {
     if (p == NULL)
         return NULL;
     size_t block_bytes = api_usable_bytes(p), payload = block_bytes - HARDEN_TAG_BYTES;
     uint64_t *tag = harden_tag_at(p, block_bytes);
-    /* Pages beyond the small classes may have served others since, leaving the tag in place. */
-    if (payload < SIZE_CLASS_SMALL_MAX_BYTES && *tag == harden_freed_tag(p) &&
-        !harden_is_filled((unsigned char *)p + HARDEN_LINK_BYTES,
-                          util_min(payload, HARDEN_FILL_MAX_BYTES) - HARDEN_LINK_BYTES, HARDEN_FREED))
+    if (*tag == harden_freed_tag(p) && harden_is_region(p, block_bytes) &&
+        !harden_is_filled(p, payload, HARDEN_FREED))
         os_die("write after free of", p);
     memset((char *)p + bytes, HARDEN_GUARD, payload - bytes);
     *tag = harden_live_tag(p, bytes);

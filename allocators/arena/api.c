@@ -182,7 +182,7 @@ static struct api_block api_look_up(const void *p) {
     }
     if (UTIL_UNLIKELY(block.chunk->magic != CHUNK_MAGIC))
         os_die("corrupt chunk header of", p);
-    chunk_dir_enter(block.chunk);
+    chunk_dir_enter(block.chunk, p);
     size_t page = chunk_page_of(block.chunk, p);
     block.class_idx = chunk_map(block.chunk)[page];
     if (block.class_idx < CHUNK_MAP_NONE) {

@@ -36,33 +36,33 @@ size_t api_rounded_bytes(size_t align, size_t bytes);
 /** Changes the size without moving; the usable size afterwards. */
 size_t api_resize_in_place(void *p, size_t bytes, size_t extra);
 
-/** Pops an object of the class; with the look-up 17 instructions when nothing is due. The budget is tested before the
- *  stack is touched: it is used up in a thread that has no stacks yet. */
+/** Pops an object of the class; with the look-up of malloc 16 instructions when nothing is due. */
 static inline void *api_pop(size_t class_idx, size_t bytes) {
     struct tcache_tls TCACHE_SEGMENT *tls = tcache_fast();
     if (UTIL_UNLIKELY((tls->budget -= (int64_t)bytes) < 0))
         return api_alloc_slow(class_idx);
-    void **top = tls->tops[class_idx];
-    void *p = top[-1];
+    void *p = tls->heads[class_idx];
+    UTIL_RESULT(p);
     if (UTIL_UNLIKELY(p == NULL))
         return api_alloc_slow(class_idx);
+    void **top = tls->tops[class_idx];
+    tls->heads[class_idx] = top[-1];
+    UTIL_FORGET(class_idx);
     tls->tops[class_idx] = top - 1;
     return p;
 }
 
 static inline void *api_alloc(size_t bytes) {
     if (UTIL_LIKELY(bytes <= SIZE_CLASS_LOOKUP_MAX_BYTES))
-        return api_pop(size_class_lookup[(bytes + 15) >> SIZE_CLASS_QUANTUM_LG], bytes);
+        return api_pop(size_class_lookup[bytes], bytes);
     return api_alloc_large(bytes);
 }
 
-/** Pushes the object: directory, page map, stack: 21 instructions. Every pointer that is not an object in a chunk of
+/** Pushes the object: directory, page map, stack: 22 instructions. Every pointer that is not an object in a chunk of
  *  runs of ours leaves this path: by the directory if it is elsewhere, by the page map's escape otherwise. */
 static inline void api_free(void *p) {
-    uintptr_t at = (uintptr_t)p;
-    uintptr_t map =
-        atomic_load_explicit(&chunk_dir[(at >> CHUNK_DIR_SHIFT) % CHUNK_DIR_ENTRIES], memory_order_relaxed);
-    uintptr_t offset = at ^ map;
+    uintptr_t map = atomic_load_explicit(&chunk_dir[chunk_dir_idx((uintptr_t)p)], memory_order_relaxed);
+    uintptr_t offset = (uintptr_t)p ^ map;
     if (UTIL_UNLIKELY(offset >= chunk_bytes)) {
         api_free_slow(p);
         return;
@@ -70,14 +70,17 @@ static inline void api_free(void *p) {
     struct tcache_tls TCACHE_SEGMENT *tls = tcache_fast();
     size_t class_idx = *(const uint8_t *)(map + (offset >> PAGE_LG));
     void **top = tls->tops[class_idx];
-    if (UTIL_UNLIKELY(top == tls->limits[class_idx])) {
+    if (UTIL_UNLIKELY((uint16_t)(uintptr_t)top == tls->limits[class_idx])) {
         api_free_full(p, class_idx);
         return;
     }
-    if (UTIL_UNLIKELY(top[-1] == p))
+    void *head = tls->heads[class_idx];
+    if (UTIL_UNLIKELY(head == p))
         api_die_double_free(p);
-    *top = p;
+    *top = head;
+    UTIL_FORGET(class_idx);
     tls->tops[class_idx] = top + 1;
+    tls->heads[class_idx] = p;
 }
 
 #endif

@@ -84,10 +84,6 @@ static size_t chunk_leaf_bit(uintptr_t base) {
     return (base >> CHUNK_LG_MIN) % CHUNK_LEAF_BITS;
 }
 
-static _Atomic uintptr_t *chunk_dir_entry(uintptr_t base) {
-    return &chunk_dir[(base >> CHUNK_DIR_SHIFT) % CHUNK_DIR_ENTRIES];
-}
-
 bool chunk_register(uintptr_t base) {
     struct chunk_leaf *leaf = chunk_leaf(base, true);
     if (leaf == NULL)
@@ -101,13 +97,17 @@ void chunk_unregister(uintptr_t base) {
     struct chunk_leaf *leaf = chunk_leaf(base, false);
     size_t bit = chunk_leaf_bit(base);
     atomic_fetch_and_explicit(&leaf->words[bit / 64], ~((uint64_t)1 << (bit % 64)), memory_order_release);
-    uintptr_t map = (uintptr_t)chunk_map(chunk_at_base(base));
-    atomic_compare_exchange_strong_explicit(chunk_dir_entry(base), &map, (uintptr_t)1 << 63,
-                                            memory_order_relaxed, memory_order_relaxed);
+    const uintptr_t map = (uintptr_t)chunk_map(chunk_at_base(base));
+    for (size_t at = 0; at < chunk_bytes; at += (size_t)1 << CHUNK_DIR_SHIFT) {
+        uintptr_t entry = map;
+        atomic_compare_exchange_strong_explicit(&chunk_dir[chunk_dir_idx(base + at)], &entry,
+                                                (uintptr_t)1 << 63, memory_order_relaxed,
+                                                memory_order_relaxed);
+    }
 }
 
-void chunk_dir_enter(struct chunk *chunk) {
-    atomic_store_explicit(chunk_dir_entry(chunk_base(chunk)), (uintptr_t)chunk_map(chunk),
+void chunk_dir_enter(struct chunk *chunk, const void *p) {
+    atomic_store_explicit(&chunk_dir[chunk_dir_idx((uintptr_t)p)], (uintptr_t)chunk_map(chunk),
                           memory_order_relaxed);
 }
 
@@ -189,7 +189,7 @@ static struct chunk *chunk_format(uintptr_t base, void *owner) {
     bitmap_set_range(chunk_free_bits(chunk), chunk_geo.n_header_pages, chunk_usable_pages());
     for (unsigned i = 0; i < CHUNK_N_POOLS; i++)
         bitmap_set_range(chunk_slot_bits(chunk, i), 0, chunk_geo.pools[i].n_slots);
-    chunk_dir_enter(chunk);
+    chunk_dir_enter(chunk, chunk);
     return chunk;
 }
 
@@ -221,7 +221,7 @@ bool chunk_destroy(struct chunk *chunk) {
         chunk_format(base, owner); /* cannot fail: the registry has a leaf for it */
     } else {
         chunk_register(base);
-        chunk_dir_enter(chunk);
+        chunk_dir_enter(chunk, chunk);
     }
     return false;
 }

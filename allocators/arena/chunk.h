@@ -73,9 +73,15 @@ extern size_t chunk_bytes __attribute__((visibility("hidden")));
 /* A direct-mapped cache of the registry. An entry is the address of a chunk's map; map addresses lie in page
  * 0 of their chunk, so (p xor entry) is below the chunk size exactly if p lies in that chunk, and its bits
  * from 12 up are then p's page index. */
-#define CHUNK_DIR_ENTRIES 4096
 #define CHUNK_DIR_SHIFT 21
+#define CHUNK_DIR_ENTRIES ((size_t)1 << (32 - CHUNK_DIR_SHIFT))
 extern _Atomic uintptr_t chunk_dir[CHUNK_DIR_ENTRIES];
+
+/** The entry for an address: bits 21 to 31, one instruction less than any other choice. Chunks 4 GiB apart displace
+ *  each other; who finds another one's entry asks the registry and puts its own there. */
+static inline size_t chunk_dir_idx(uintptr_t at) {
+    return (uint32_t)at >> CHUNK_DIR_SHIFT;
+}
 
 /* What the two pools of run slots hold. A slot has a second part, its side, on header pages that hold nothing else:
  * they cost address space, and memory only once they are written to. */
@@ -193,8 +199,8 @@ void chunk_fork_child(void);
 bool chunk_register(uintptr_t base);
 void chunk_unregister(uintptr_t base);
 
-/** Puts a registered chunk of runs into the directory. */
-void chunk_dir_enter(struct chunk *chunk);
+/** Puts a registered chunk of runs into the directory, for the addresses around p. */
+void chunk_dir_enter(struct chunk *chunk, const void *p);
 
 /** Base of a good place for the next chunk: below the last one. */
 void *chunk_hint(void);

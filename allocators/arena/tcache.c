@@ -7,7 +7,7 @@
 #include "conf.h"
 #include "os.h"
 
-/* Slots of a bin's array, the first of which is the NULL that stops malloc. */
+/* Slots of a bin's array, the first of which is the NULL under the oldest object. */
 #define TCACHE_MIN_LG 4u
 #define TCACHE_MAX_LG 11u
 #define TCACHE_START_BYTES ((size_t)8 << 10) /* a bin may hold at first */
@@ -17,7 +17,7 @@
 #define TCACHE_ALLOC_ONLY_BYTES ((size_t)64 << 10)
 
 struct tcache_cold_bin {
-    void **base; /* first object; base[-1] is NULL. NULL itself: no array yet */
+    void **base; /* place of the oldest object; base[-1] is NULL. NULL itself: no array yet */
     void *marked;
     uint16_t mark; /* index of the NULL that stands for `marked`; 0 = no mark */
     uint16_t capacity;
@@ -39,8 +39,8 @@ struct tcache {
     struct tcache_cold_bin bins[SIZE_CLASS_N_BINS];
 };
 
-/* An array of no slots: malloc meets the NULL, free meets the limit. */
-static void *tcache_empty_array[1];
+/* An array without room: free meets the limit. */
+static void *tcache_no_array[1];
 
 _Thread_local struct tcache_tls tcache_tls
     __attribute__((tls_model("initial-exec"), visibility("hidden"))) = {.budget = -1};
@@ -61,13 +61,24 @@ struct arena *tcache_arena(void) {
     return tls->arena;
 }
 
+static void tcache_set_limit(unsigned class_idx, void **limit) {
+    tcache_tls.limits[class_idx] = (uint16_t)(uintptr_t)limit;
+}
+
 static void tcache_reset_stacks(struct tcache_tls *tls) {
-    for (unsigned i = 0; i <= SIZE_CLASS_N_BINS; i++)
-        tls->tops[i] = tls->limits[i] = tcache_empty_array + 1;
+    for (unsigned i = 0; i <= SIZE_CLASS_N_BINS; i++) {
+        tls->heads[i] = NULL;
+        tls->tops[i] = tcache_no_array;
+        tcache_set_limit(i, tcache_no_array);
+    }
 }
 
 static bool tcache_bin_is_open(unsigned class_idx) {
-    return tcache_tls.limits[class_idx] != tcache_empty_array + 1;
+    return tcache_tls.tops[class_idx] != tcache_no_array;
+}
+
+static bool tcache_bin_is_full(unsigned class_idx) {
+    return (uint16_t)(uintptr_t)tcache_tls.tops[class_idx] == tcache_tls.limits[class_idx];
 }
 
 static unsigned tcache_start_capacity(unsigned class_idx) {
@@ -115,19 +126,40 @@ void tcache_attach(void) {
     tls->state = TCACHE_ACTIVE;
 }
 
+/* Objects of the bin, the head among them. */
 static size_t tcache_bin_count(unsigned class_idx) {
     if (!tcache_bin_is_open(class_idx))
         return 0;
-    return (size_t)(tcache_tls.tops[class_idx] - tcache_tls.cold->bins[class_idx].base);
+    return (size_t)(tcache_tls.tops[class_idx] + 1 - tcache_tls.cold->bins[class_idx].base);
 }
 
-static void tcache_unmark(struct tcache_cold_bin *cb) {
+/* Puts all objects of an open bin into its array, the head and what the mark stands for: base[0..n). How many. To be
+ * followed by tcache_bin_settle. */
+static size_t tcache_bin_spill(unsigned class_idx) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    size_t n = tcache_bin_count(class_idx);
+    cb->base[(ptrdiff_t)n - 1] = tcache_tls.heads[class_idx]; /* the NULL if n is 0 */
     if (cb->mark != 0)
         cb->base[cb->mark] = cb->marked;
     cb->mark = 0;
+    return n;
 }
 
-/* Gives the bin, which holds n objects, an array with room for capacity of them. False: no memory. */
+/* The reverse: the bin holds base[0..n). */
+static void tcache_bin_settle(unsigned class_idx, size_t n) {
+    void **top = tcache_tls.cold->bins[class_idx].base + (ptrdiff_t)n - 1;
+    tcache_tls.tops[class_idx] = top;
+    tcache_tls.heads[class_idx] = *top;
+}
+
+/* The bin without its mark, and with all objects in its array. How many. */
+static size_t tcache_bin_unmark(unsigned class_idx) {
+    size_t n = tcache_bin_spill(class_idx);
+    tcache_bin_settle(class_idx, n);
+    return n;
+}
+
+/* Gives the bin, which holds base[0..n), an array with room for capacity of them. False: no memory. */
 static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capacity) {
     struct tcache *cold = tcache_tls.cold;
     struct tcache_cold_bin *cb = &cold->bins[class_idx];
@@ -147,19 +179,18 @@ static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capac
     cb->capacity = (uint16_t)capacity;
     cb->has_filled = cb->has_flushed = false;
     cold->open_bits |= (uint64_t)1 << class_idx;
-    tcache_tls.tops[class_idx] = cb->base + n;
-    tcache_tls.limits[class_idx] = cb->base + capacity;
+    tcache_bin_settle(class_idx, n);
+    tcache_set_limit(class_idx, cb->base + (ptrdiff_t)capacity - 1);
     return true;
 }
 
 /* Returns the oldest n objects. */
 static void tcache_bin_flush(unsigned class_idx, size_t n) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t left = tcache_bin_count(class_idx) - n;
-    tcache_unmark(cb);
+    size_t left = tcache_bin_spill(class_idx) - n;
     arena_flush(tcache_tls.arena, class_idx, cb->base, n);
     memmove(cb->base, cb->base + n, left * sizeof cb->base[0]);
-    tcache_tls.tops[class_idx] = cb->base + left;
+    tcache_bin_settle(class_idx, left);
     cb->n_returned += n;
 }
 
@@ -179,7 +210,7 @@ static bool tcache_bin_halve_largest(void) {
     }
     if (largest == SIZE_CLASS_N_BINS)
         return false;
-    size_t n = tcache_bin_count(largest), capacity = cold->bins[largest].capacity / 2;
+    size_t n = tcache_bin_unmark(largest), capacity = cold->bins[largest].capacity / 2;
     if (n > capacity) {
         tcache_bin_flush(largest, n - capacity);
         n = capacity;
@@ -223,7 +254,9 @@ static void tcache_bin_grow(unsigned class_idx) {
         return;
     size_t more = util_min(capacity + 1, (conf.tcache_bytes - cold->capacity_bytes) / bytes);
     more = util_min(more, ((size_t)1 << TCACHE_MAX_LG) - 1 - capacity);
-    tcache_bin_set_capacity(class_idx, tcache_bin_count(class_idx), (unsigned)(capacity + more));
+    size_t n = tcache_bin_spill(class_idx);
+    if (!tcache_bin_set_capacity(class_idx, n, (unsigned)(capacity + more)))
+        tcache_bin_settle(class_idx, n);
 }
 
 static void *tcache_alloc_direct(unsigned class_idx) {
@@ -242,25 +275,30 @@ static bool tcache_bin_is_short(unsigned class_idx) {
 }
 
 void *tcache_alloc_slow(unsigned class_idx) {
+    void *p = tcache_tls.heads[class_idx];
+    if (p != NULL) { /* the budget was used up, nothing else */
+        tcache_tls.heads[class_idx] = *--tcache_tls.tops[class_idx];
+        return p;
+    }
     if (!tcache_bin_open(class_idx))
         return tcache_alloc_direct(class_idx);
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    tcache_unmark(cb);
-    if (tcache_tls.tops[class_idx] == cb->base) {
+    size_t n = tcache_bin_spill(class_idx);
+    if (n == 0) {
         if (cb->has_flushed || tcache_bin_is_short(class_idx))
             tcache_bin_grow(class_idx);
         cb->has_filled = true;
         size_t most = util_max(cb->capacity / conf.tcache_fill_div, 1);
         if (class_idx >= SIZE_CLASS_N_SMALL)
             most = util_max(cb->capacity * 3u / 4, 1); /* few and costly: fewer, larger batches */
-        size_t n = arena_fill(tcache_tls.arena, class_idx, cb->base, util_min(cb->n_fill, most));
+        n = arena_fill(tcache_tls.arena, class_idx, cb->base, util_min(cb->n_fill, most));
         if (n == 0)
             return NULL;
         cb->n_fill = (uint16_t)util_min(cb->n_fill * 2u, most);
         cb->n_filled += n;
-        tcache_tls.tops[class_idx] = cb->base + n;
     }
-    return *--tcache_tls.tops[class_idx];
+    tcache_bin_settle(class_idx, n - 1);
+    return cb->base[n - 1];
 }
 
 /* The oldest half; of the large classes, of which a cache holds few, three quarters. */
@@ -284,27 +322,27 @@ void tcache_free_slow(unsigned class_idx, void *p) {
         arena_flush(tcache_arena(), class_idx, &p, 1);
         return;
     }
-    if (tls->tops[class_idx] == tls->limits[class_idx]) {
+    if (tcache_bin_is_full(class_idx)) {
         struct tcache_cold_bin *cb = &tls->cold->bins[class_idx];
         if (cb->has_filled)
             tcache_bin_grow(class_idx);
-        if (tls->tops[class_idx] == tls->limits[class_idx])
+        if (tcache_bin_is_full(class_idx))
             tcache_bin_make_room(class_idx);
         cb->has_flushed = true;
     }
-    *tls->tops[class_idx]++ = p;
+    *tls->tops[class_idx]++ = tls->heads[class_idx];
+    tls->heads[class_idx] = p;
 }
 
 /* One step of ageing of one bin. */
 static void tcache_bin_age(unsigned class_idx) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t n_unused = cb->mark, n;
-    tcache_unmark(cb);
+    size_t n_unused = cb->mark, n = tcache_bin_unmark(class_idx);
     if (n_unused != 0) {
         tcache_bin_flush(class_idx, n_unused - n_unused / 4);
         /* Only if much was idle: a capacity just below what the program wants would make every round flush. */
         unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity - n_unused);
-        n = tcache_bin_count(class_idx);
+        n = tcache_bin_count(class_idx); /* all in the array since the flush */
         if (n_unused >= cb->capacity / 4 && capacity < cb->capacity && n <= capacity)
             tcache_bin_set_capacity(class_idx, n, capacity);
         cb->n_fill = (uint16_t)util_max(cb->n_fill / 2, 1);
@@ -314,6 +352,7 @@ static void tcache_bin_age(unsigned class_idx) {
         cb->mark = (uint16_t)(n / 2);
         cb->marked = cb->base[cb->mark];
         cb->base[cb->mark] = NULL;
+        tcache_bin_settle(class_idx, n); /* the mark may be the head */
     }
 }
 
@@ -447,8 +486,8 @@ size_t tcache_cached_bytes(struct arena *arena, size_t *n_threads) {
         ++*n_threads;
         for (unsigned i = 0; cold->tls != NULL && i < SIZE_CLASS_N_BINS; i++) {
             void **top = __atomic_load_n(&cold->tls->tops[i], __ATOMIC_RELAXED), **base = cold->bins[i].base;
-            if (base != NULL && top >= base && top <= base + (1u << cold->bins[i].lg_slots))
-                bytes += (size_t)(top - base) * size_class_bytes(i);
+            if (base != NULL && top >= base && top < base + (1u << cold->bins[i].lg_slots))
+                bytes += (size_t)(top + 1 - base) * size_class_bytes(i);
         }
     }
     lock_release(&arena->tcache_lock);

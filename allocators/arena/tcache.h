@@ -4,15 +4,15 @@
  * not know the ABI. A cache is touched by its thread only; the arena's tcache_lock guards the lists and the
  * pool of caches.
  *
- *   tcache_tls, by class:     top ---------.      limit -----------.
- *                                          v                       v
- *   array:  NULL | object | object | NULL? | (free room)           |
- *           ^      oldest             ^ mark: stands for an object kept in marked
- *           stops malloc
+ *   tcache_tls, by class:     head = newest      top --------.            limit -----.
+ *                                                            v                     v
+ *   array:  NULL | oldest | object | NULL? | object | object | (free room)         |
+ *           ^ under the oldest       ^ mark: stands for an object kept in marked
  *
- * malloc pops and is stopped by a NULL, free pushes and is stopped by the limit: no counter, no lock, no
- * atomic. All-zero TLS (before the first call, and never again) fails both tests: budget is zero, top equals
- * limit.
+ * The newest object is in the thread-local itself: malloc has its result by one load instead of two that wait for each
+ * other. malloc takes the head, moves the next one there and is stopped by a NULL; free moves the head to the array and
+ * is stopped by the limit: no counter, no lock, no atomic. In all-zero TLS, before the first call, head is NULL and top
+ * equals limit.
  *
  * Ageing: every tcache_gc_bytes allocated, one bin is visited. A mark, a NULL in the middle of its stack,
  * tells at the next visit whether the objects below were needed meanwhile; if not, three quarters of them go
@@ -35,10 +35,12 @@ struct tcache;
 struct tcache_tls {
     int64_t budget; /* requested bytes until the next event; always negative without a cache */
     /* Stacks by class. One more than there are classes: the last one, CHUNK_MAP_NONE, is always full, so that a free
-     * of a page without cacheable objects leaves the fast path without a test of its own. Two arrays, because an
-     * index then needs no shift. */
+     * of a page without cacheable objects leaves the fast path without a test of its own. Arrays of their own, because
+     * an index then needs no shift. */
+    void *heads[SIZE_CLASS_N_BINS + 1];
     void **tops[SIZE_CLASS_N_BINS + 1];
-    void **limits[SIZE_CLASS_N_BINS + 1];
+    uint16_t
+        limits[SIZE_CLASS_N_BINS + 1]; /* low bits of the address of the limit: arrays are at most 16 KiB */
     struct tcache *cold;
     struct arena *arena;
     uint64_t n_direct_bytes; /* allocated past the cache */

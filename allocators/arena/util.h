@@ -19,6 +19,18 @@
 #define PAGE_LG 12
 #define PAGE_BYTES ((size_t)1 << PAGE_LG)
 
+/** Makes the compiler forget what it knows of x, a variable: an index that it has added a constant to is then added anew,
+ *  in the addressing mode, where that costs nothing. */
+#define UTIL_FORGET(x) __asm__("" : "+r"(x))
+
+/** Keeps x, which is to be returned, in the register for results from here on: one move less where the compiler has
+ *  put something else there. */
+#if defined(__x86_64__)
+#define UTIL_RESULT(x) __asm__("" : "+a"(x))
+#else
+#define UTIL_RESULT(x) UTIL_FORGET(x)
+#endif
+
 /** Index of the highest set bit; x must not be zero. */
 static inline unsigned util_lg_floor(size_t x) {
     return 63u - (unsigned)__builtin_clzl(x);

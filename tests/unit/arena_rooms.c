@@ -124,7 +124,7 @@ static void size_classes_are_tight(void **state) {
         if (bytes > 64)
             assert_true((size_class_bytes(idx) - bytes) * 5 <= size_class_bytes(idx));
         if (bytes <= SIZE_CLASS_LOOKUP_MAX_BYTES)
-            assert_int_equal(size_class_lookup[(bytes + 15) / 16], idx);
+            assert_int_equal(size_class_lookup[bytes], idx);
         else if (bytes <= SIZE_CLASS_BIN_MAX_BYTES)
             assert_int_equal(size_class_of_large(bytes), idx);
     }

@@ -513,7 +513,7 @@ static void an_address_held_twice_is_unproven(void **state) {
     static const int64_t params[] = {64, 8000}; /* size_bytes, blocks */
     (void)state;
     struct order o =
-        with_fixture(make_order("subject", "linux-scalability", PASS_SHARING, 2), "overlap", "5000");
+        with_fixture(make_order("subject", "linux-scalability", PASS_SHARING, 1), "overlap", "5000");
     memcpy(o.spec.params, params, sizeof params);
     o.spec.ops_total = 64000;
     run_cell(o);

@@ -24,6 +24,9 @@ DATA = ("samples.csv", "pairs.csv", "rss.csv", "latency.csv", "gate.json", "gate
         "plan.csv", "manifest.json", "topology.xml")
 """Files of a run that the report hands on, where they are there."""
 
+HALF_PAGE_IN = 7.5
+"""Figures up to this width stand two in a row."""
+
 ZIPPED_FROM_BYTES = 64 << 10
 LEGEND_WIDTH = 10000
 """Of legend lines, which the page breaks itself."""
@@ -122,11 +125,13 @@ def _record(record, aspect):
 
 def _figure(drawing, prefix, colours):
     figure = (drawing.draw_narrow or drawing.draw)()
+    is_wide = figure.get_figwidth() > HALF_PAGE_IN
     svg = inline_svg.inline(figure, prefix, f"{drawing.title}. {drawing.text}",
                             None if drawing.keeps_paper else colours)
     title = drawing.title.removeprefix(f"{drawing.comparison}: ")
     return {"title": title, "comparison": drawing.comparison, "svg": Markup(svg),
-            "is_wide": drawing.draw_narrow is None, "keeps_paper": drawing.keeps_paper}
+            "is_wide": is_wide,
+            "is_titled": drawing.draw_narrow is None, "keeps_paper": drawing.keeps_paper}
 
 
 def _part(summary, comparison, part_id, markers, drawings):

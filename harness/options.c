@@ -472,6 +472,7 @@ int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
             "130 interrupted.\n\n"
             "Example: run-bench --threads 1..64 --allocators arena,jemalloc\n\n"
             "run-bench gate --help: is a candidate slower than a baseline?\n"
+            "run-bench paper --help: intervals and tested claims, for a paper\n"
             "run-bench report --help: one HTML file about a run",
     };
     struct parsing parsing = {.options = o, .problem = p};

@@ -20,9 +20,9 @@ def rows():
     for i in range(12):
         for j, allocator in enumerate(("base", "cand")):
             wall_ns = 4e8 * (1 + 0.1 * j) * np.exp(0.004 * rng.standard_normal())
-            found.append(golden.row(allocator=allocator, block=1 + i // 2, slot=i % 2 * 2 + j,
-                                    repetition=i + 1, ops=10 ** 7, ops_per_s=1e16 / wall_ns, wall_ns=wall_ns, run_delay_ns=0,
-                                    ops_target=10 ** 7))
+            found.append(golden.row(
+                allocator=allocator, block=1 + i // 2, slot=i % 2 * 2 + j, repetition=i + 1, ops=10 ** 7,
+                ops_per_s=1e16 / wall_ns, wall_ns=wall_ns, run_delay_ns=0, ops_target=10 ** 7))
     return found
 
 

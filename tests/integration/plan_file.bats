@@ -61,7 +61,7 @@ plan_refused() {
 @test "a row that is another cell than it says" { plan_refused "cell_id is " 's/size_bytes=[0-9]+/size_bytes=24/'; }
 @test "an unknown allocator" { plan_refused "unknown allocator 'y'" 's/,(glibc|x),[^,]*,/,y,,/'; }
 @test "a library that is not there" { plan_refused "y: cannot find the library '/no.so'" 's/,(glibc|x),[^,]*,/,y,\/no.so,/'; }
-@test "an audit with a time" { plan_refused "an audit is ended by ops_target" 's/,2000$//; 3s/,$/,1000,/'; }
+@test "an audit with a time" { plan_refused "a cell of pass audit is ended by ops_target" 's/,2000$//; 3s/,$/,1000,/'; }
 @test "a cell without an end" { plan_refused "one of duration_ns and ops_target" 's/,2000$/,/'; }
 @test "a row with a field too many" { plan_refused "22 fields, the header has 21" 's/$/,/'; }
 @test "threads beyond the limit" { plan_refused "threads '9999': allowed is a whole number from 1 to 1024" 's/,[12],cores/,9999,cores/'; }
@@ -85,7 +85,7 @@ plan_refused() {
 @test "a run of --plan that was cut short is resumed from its file" {
   "$BENCH" --plan "$PLAN" --out "$OUT" >/dev/null 2>&1
   cp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/whole"
-  head -c 1700 "$BATS_TEST_TMPDIR/whole" >"$OUT/samples.csv"
+  head -4 "$BATS_TEST_TMPDIR/whole" | head -c -40 >"$OUT/samples.csv"
   local n
   n=$(wc -l <"$OUT/samples.csv")
   [ "$n" -gt 1 ]

@@ -259,6 +259,11 @@ static void tcache_bin_grow(unsigned class_idx) {
         tcache_bin_settle(class_idx, n);
 }
 
+/* Of objects of a page and more a cache holds few, and going to the arena costs most: fewer, larger batches. */
+static bool tcache_bin_is_costly(unsigned class_idx) {
+    return size_class_bytes(class_idx) >= PAGE_BYTES;
+}
+
 static void *tcache_alloc_direct(unsigned class_idx) {
     struct arena *arena = tcache_arena();
     void *p = NULL;
@@ -289,8 +294,8 @@ void *tcache_alloc_slow(unsigned class_idx) {
             tcache_bin_grow(class_idx);
         cb->has_filled = true;
         size_t most = util_max(cb->capacity / conf.tcache_fill_div, 1);
-        if (class_idx >= SIZE_CLASS_N_SMALL)
-            most = util_max(cb->capacity * 3u / 4, 1); /* few and costly: fewer, larger batches */
+        if (tcache_bin_is_costly(class_idx))
+            most = util_max(cb->capacity * 3u / 4, 1);
         n = arena_fill(tcache_tls.arena, class_idx, cb->base, util_min(cb->n_fill, most));
         if (n == 0)
             return NULL;
@@ -301,9 +306,9 @@ void *tcache_alloc_slow(unsigned class_idx) {
     return cb->base[n - 1];
 }
 
-/* The oldest half; of the large classes, of which a cache holds few, three quarters. */
+/* The oldest half; of costly classes three quarters. */
 static size_t tcache_flush_count(unsigned class_idx, size_t capacity) {
-    return class_idx < SIZE_CLASS_N_SMALL ? (capacity + 1) / 2 : (capacity * 3 + 3) / 4;
+    return tcache_bin_is_costly(class_idx) ? (capacity * 3 + 3) / 4 : (capacity + 1) / 2;
 }
 
 /* A program that only frees must age its pages, too: every eighth flush looks at the clock. */

@@ -26,7 +26,10 @@ at(i) = is_row(i) ? column('threads') : NaN
 y(name) = strlen(strcol(name)) > 0 ? column(name) / scale : NaN
 low(i) = strlen(strcol('ci_lo')) > 0 ? y('ci_lo') : y('min')
 high(i) = strlen(strcol('ci_hi')) > 0 ? y('ci_hi') : y('max')
-ideal(t) = ideal_per_thread * (t < ideal_up_to ? t : ideal_up_to)
+# From the first to the last thread count, as the lines; samples enough for a sharp knee.
+set samples 2000
+ideal(t) = t < thread_counts[1] || t > thread_counts[n_threads] ? NaN : \
+  ideal_per_thread * (t < ideal_up_to ? t : ideal_up_to)
 
 set lmargin at screen 0.08
 set rmargin at screen 0.76

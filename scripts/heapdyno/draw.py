@@ -72,11 +72,13 @@ def draw_overview(pictures):
     figure = Figure(figsize=(10.5, height))
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
     figure.subplots_adjust(left=0.07, right=0.98, top=1 - 0.85 / height, bottom=1.3 / height,
-                           hspace=0.52, wspace=0.22)
+                           hspace=0.6, wspace=0.22)
     for axes, p in zip(grid.flat, pictures):
         _draw_axes(axes, p)
         _mark_limits(axes, p, with_text=False)
-        axes.set_title(p.comparison + (" (log)" if p.is_log else ""), loc="left", fontsize=10)
+        axes.set_title(p.comparison + (" (log)" if p.is_log else ""), loc="left", fontsize=10, pad=13)
+        axes.text(0, 1.02, _shortened(p.params, 150 // n_columns), transform=axes.transAxes,
+                  fontsize=7, color=FAINT)
         axes.tick_params(labelsize=8)
         axes.set_xlabel("threads", fontsize=8, labelpad=1)
     for axes in list(grid.flat)[len(pictures):]:
@@ -144,6 +146,7 @@ def _draw_axes(axes, p):
     if p.ideal:
         per_thread, up_to = p.ideal
         x = np.geomspace(p.threads[0], p.threads[-1], 200)
+        x = np.unique(np.append(x, min(up_to, p.threads[-1])))  # the knee itself is a point
         axes.plot(x, per_thread * np.minimum(x, up_to), color=FAINT, linewidth=1, linestyle=":", zorder=1,
                   gid="ideal")
     for line in p.lines:

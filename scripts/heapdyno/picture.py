@@ -56,7 +56,8 @@ class Picture:
     comparison: str
     metric: str
     style: MetricStyle
-    conditions: str
+    params: str
+    conditions: str       # params, load mode, placement ...
     threads: tuple
     lines: tuple          # from the highest to the lowest at the right end
     is_log: bool
@@ -78,7 +79,7 @@ def picture(run, summary, comparison, metric):
     metric_style = METRICS[metric]
     rows = {(r["label"], r["threads"]): r for r in cells.to_dict("records")}
     threads = tuple(sorted(cells["threads"].unique()))
-    looks = style.looks(cells["label"])
+    looks = style.looks(cells["label"], among=summary["label"])
     names = style.short_names(looks)
     lines = [_line(label, names[label], look, rows, threads, metric_style.scale)
              for label, look in looks.items()]
@@ -88,7 +89,7 @@ def picture(run, summary, comparison, metric):
     lines = [_titled(line, threads, y_limits) for line in lines]
     first = cells.iloc[0]
     return Picture(
-        comparison, metric, metric_style,
+        comparison, metric, metric_style, first["params"].replace(";", " "),
         "  ".join(p for p in (first["params"].replace(";", " "), first["load"], first["placement"],
                               first["wrap"], first["ambient"]) if p),
         threads, tuple(sorted(lines, key=lambda line: -line.end()[1])), is_log, y_limits,

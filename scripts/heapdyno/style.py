@@ -20,12 +20,15 @@ class Look:
 
 KNOWN = {
     "arena": Look("#D55E00", "D", 13),
+    "arena[MALLOC_CONF=tcache:false]": Look("#EE1A43", "d", 12, is_filled=False),
     "glibc": Look("#000000", "o", 7),
     "jemalloc": Look("#0072B2", "s", 5),
     "mimalloc": Look("#009E73", "^", 9),
     "tcmalloc": Look("#CC79A7", "v", 11),
     "tbbmalloc": Look("#56B4E9", "p", 15),
     "scudo": Look("#E69F00", "o", 6, is_filled=False),
+    "biglock-dl": Look("#70076B", "h", 15),
+    "biglock-phk": Look("#60C169", "P", 3),
     "null": Look("#8C8C8C", "x", 2, is_filled=False, is_reference=True),
     "floor": Look("#8C8C8C", "+", 1, is_filled=False, is_reference=True),
 }
@@ -36,17 +39,18 @@ SPARE_COLOURS = ("#4B0092", "#543005", "#1A85FF", "#882255", "#117733")
 SPARE_SHAPES = (("s", 4), ("^", 8), ("v", 10), ("D", 12), ("p", 14), ("o", 6))
 
 
-def looks(labels):
-    """{label: Look} in the order of tables and legends: known allocators, then others (variants of
-    configuration, libraries from the command line) by name, each with the next spare colour and shape,
-    references last."""
+def looks(labels, among=()):
+    """{label: Look} in the order of tables and legends: known allocators and configurations, then others
+    (libraries from the command line) by name, each with the next spare colour and shape, references last.
+    `among` are all labels of the run: a label then looks the same in each of its figures."""
     labels = set(labels)
-    others = sorted(labels - set(KNOWN))
+    others = sorted((labels | set(among)) - set(KNOWN))
     # 5 colours and 6 shapes have no common factor: 30 labels pass before a pair of both comes again.
     spare = {name: Look(SPARE_COLOURS[i % len(SPARE_COLOURS)], *SPARE_SHAPES[i % len(SPARE_SHAPES)],
                         is_filled=False, is_reference=is_reference(name)) for i, name in enumerate(others)}
     known = {name: look for name, look in KNOWN.items() if name in labels}
-    return dict(sorted({**known, **spare}.items(), key=lambda item: item[1].is_reference))
+    mine = {name: look for name, look in {**known, **spare}.items() if name in labels}
+    return dict(sorted(mine.items(), key=lambda item: item[1].is_reference))
 
 
 def is_reference(label):

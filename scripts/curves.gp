@@ -1,4 +1,4 @@
-# One figure: a metric of summary.csv against threads. Loaded by throughput.gp and peak-rss.gp, which set `metric` and
+# One figure: a metric of summary.csv against threads. Loaded by throughput.gp, speedup.gp, peak-rss.gp and fairness.gp, which set `metric` and
 # `file_name`; `run` and `workload` come from the command line. Looks and texts come from summary.gp.
 if (!exists("run") || !exists("workload")) {
   printerr "usage: gnuplot -e \"run='DIR'; workload='NAME'\" scripts/".file_name.".gp"
@@ -30,6 +30,9 @@ high(i) = strlen(strcol('ci_hi')) > 0 ? y('ci_hi') : y('max')
 set samples 2000
 ideal(t) = t < thread_counts[1] || t > thread_counts[n_threads] ? NaN : \
   ideal_per_thread * (t < ideal_up_to ? t : ideal_up_to)
+# The Universal Scalability Law of line i, where it was fitted.
+law(i, t) = t < fit_low[i] || t > fit_high[i] ? NaN : \
+  fit_base[i] * t / (1 + fit_sigma[i] * (t - 1) + fit_kappa[i] * t * (t - 1))
 
 set lmargin at screen 0.08
 set rmargin at screen 0.76
@@ -37,7 +40,7 @@ set bmargin at screen 0.19
 set tmargin at screen 0.85
 set label 1 heading at screen 0.02, 0.955 left noenhanced font 'DejaVu Sans Bold,14'
 set label 2 conditions at screen 0.02, 0.918 left noenhanced font ',8' textcolor rgb '#666666'
-notes = has_ideal ? caption.'; dotted: the best at one thread, scaled ideally' : caption
+notes = has_ideal ? caption.'; dotted: '.ideal_text : caption
 set label 3 notes at screen 0.02, 0.085 left noenhanced font ',8' textcolor rgb '#666666'
 set label 4 (remark eq '' ? machine : remark) at screen 0.02, 0.053 left noenhanced font ',8' textcolor rgb '#666666'
 set label 5 (remark eq '' ? '' : machine) at screen 0.02, 0.021 left noenhanced font ',8' textcolor rgb '#666666'
@@ -83,6 +86,7 @@ do for [kind in 'png svg'] {
   plot for [i = 1:n_lines] csv using (at(i)):(low(i)):(high(i)) with filledcurves \
          fillcolor rgb colours[i] fillstyle transparent solid 0.12 noborder notitle, \
        has_ideal ? ideal(x) : NaN with lines dashtype 3 linewidth 1 linecolor rgb '#666666' notitle, \
+       for [i = 1:n_fits] law(i, x) with lines dashtype 5 linewidth 0.8 linecolor rgb fit_colour[i] notitle, \
        for [i = 1:n_lines] csv using (at(i)):(y('median')) with linespoints linewidth 1.6 dashtype int(dashes[i]) \
          pointtype int(point_types[i]) pointsize 1.4 linecolor rgb colours[i] title titles[i]
   set output

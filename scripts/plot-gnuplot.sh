@@ -1,5 +1,5 @@
 #!/bin/sh
-# Draws throughput and peak RSS of every workload of a run with gnuplot, into RUN/figures/gnuplot.
+# Draws throughput, speed-up, peak RSS and fairness of every workload of a run with gnuplot, into RUN/figures/gnuplot.
 #
 #   scripts/plot-gnuplot.sh RUN      RUN/summary.csv is written anew first
 set -eu
@@ -22,7 +22,8 @@ sed -n "s/^if (workload eq '\(.*\)' && metric eq '\(.*\)') {\$/\1 \2/p" "$1/summ
   while read -r workload metric; do
     case $metric in
       ops_per_s) script=throughput ;;
-      *) script=peak-rss ;;
+      peak_rss_bytes) script=peak-rss ;;
+      *) script=$metric ;; # speedup, fairness
     esac
     (cd "$1" && gnuplot -e "run='.'; workload='$workload'" "$here/$script.gp")
     echo "$1/figures/gnuplot/$script-$workload.png"

@@ -11,8 +11,10 @@ matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "heapdyno", 
 
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.lines import Line2D  # noqa: E402
+from matplotlib.patches import Rectangle  # noqa: E402, F401
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator  # noqa: E402
 
+from heapdyno.scaling import capacity  # noqa: E402
 from heapdyno.style import looks as ordered_looks, short_names  # noqa: E402
 
 INK = "#222222"
@@ -38,7 +40,7 @@ def draw_picture(p):
     _mark_limits(axes, p, with_text=True)
     figure.text(0.02, 0.955, f"{p.comparison}: {p.style.title}", fontsize=14, weight="bold", color=INK)
     figure.text(0.02, 0.918, shortened(p.conditions, 130), fontsize=8, color=FAINT)
-    notes = [p.caption + ("; dotted: the best at one thread, scaled ideally" if p.ideal else "")]
+    notes = [p.caption + (f"; dotted: {p.style.ideal}" if p.ideal else "")]
     if p.remark:
         notes.append(shortened(p.remark, 130))
     notes.append(p.machine)
@@ -77,7 +79,7 @@ def draw_overview(pictures):
         _draw_axes(axes, p)
         _mark_limits(axes, p, with_text=False)
         axes.set_title(p.comparison + (" (log)" if p.is_log else ""), loc="left", fontsize=10, pad=13)
-        axes.text(0, 1.02, _shortened(p.params, 150 // n_columns), transform=axes.transAxes,
+        axes.text(0, 1.02, shortened(p.params, 150 // n_columns), transform=axes.transAxes,
                   fontsize=7, color=FAINT)
         axes.tick_params(labelsize=8)
         axes.set_xlabel("threads", fontsize=8, labelpad=1)
@@ -149,6 +151,10 @@ def _draw_axes(axes, p):
         x = np.unique(np.append(x, min(up_to, p.threads[-1])))  # the knee itself is a point
         axes.plot(x, per_thread * np.minimum(x, up_to), color=FAINT, linewidth=1, linestyle=":", zorder=1,
                   gid="ideal")
+    for fit in p.fits:
+        x = np.geomspace(fit.low, fit.high, 100)
+        axes.plot(x, fit.base * capacity(x, fit.sigma, fit.kappa), color=fit.look.colour, linewidth=0.8,
+                  linestyle=(0, (6, 2, 1, 2)), zorder=2, gid="law")
     for line in p.lines:
         axes.fill_between(line.threads, line.lows, line.highs, color=line.look.colour, alpha=0.12,
                           linewidth=0, zorder=2)

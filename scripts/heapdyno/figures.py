@@ -1,15 +1,16 @@
 """All figures of a run, in the order in which they are shown: what plot.py draws and the report contains.
 
-A new kind of figure is a function of (run, summary) that yields Drawings, and a word in SOURCES.
+A new kind of figure is a function of (run, summary) that yields Drawings and LeftOuts, and a word in SOURCES.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from heapdyno import contrast, drift, tradeoff
 from heapdyno.draw import draw_overview, draw_panel, draw_picture
 from heapdyno.draw_latency import draw_latency
 from heapdyno.latency import describe_latency, latency_pictures
-from heapdyno.picture import METRICS, describe, picture
+from heapdyno.picture import METRICS, describe, machine_of, picture
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,30 @@ class Drawing:
     keeps_paper: bool = False    # text lies on filled areas: stays black on white where the page is dark
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A figure that the run has no data for."""
+    name: str
+    why: str
+
+
 def figures(run, summary):
     """The Drawings of a run. Nothing is drawn yet."""
-    return [drawing for source in SOURCES for drawing in source(run, summary)]
+    return [found for found in all_figures(run, summary) if isinstance(found, Drawing)]
+
+
+def all_figures(run, summary):
+    """The Drawings, and the LeftOuts between them."""
+    return [found for source in SOURCES for found in source(run, summary)]
 
 
 def against_threads(run, summary):
     """A metric against the number of threads: one figure a comparison, and one with all of them."""
     for metric, style in METRICS.items():
-        pictures = [picture(run, summary, c, metric) for c in summary["comparison"].unique()]
-        pictures = [p for p in pictures if p is not None]
+        pictures = {c: picture(run, summary, c, metric) for c in summary["comparison"].unique()}
+        for comparison in (c for c, p in pictures.items() if p is None):
+            yield LeftOut(f"{style.file_name}-{comparison}", style.needs)
+        pictures = [p for p in pictures.values() if p is not None]
         for p in pictures:
             yield Drawing(f"{style.file_name}-{p.comparison}", f"{p.comparison}: {style.title}", describe(p),
                           p.comparison, partial(draw_picture, p), partial(draw_panel, p))
@@ -52,4 +67,38 @@ def by_percentile(run, summary):
         yield Drawing(p.name, p.heading, describe_latency(p), p.comparison, partial(draw_latency, p))
 
 
-SOURCES = (against_threads, by_percentile)
+def against_reference(run, summary):
+    """Every allocator as a multiple of one: heat map and forest plot."""
+    for metric, file_name in (("ops_per_s", "throughput"), ("peak_rss_bytes", "peak-rss")):
+        found = contrast.contrast(run, summary, metric)
+        if isinstance(found, str):
+            yield LeftOut(f"ratios-{file_name}, forest-{file_name}", found)
+            continue
+        title, text = f"{found.title}, as a multiple of {found.reference}'s", contrast.describe(found)
+        yield Drawing(f"ratios-{file_name}", title, text, None,
+                      partial(contrast.draw_heat, found, machine_of(run)), keeps_paper=True)
+        yield Drawing(f"forest-{file_name}", title, text, None,
+                      partial(contrast.draw_forest, found, machine_of(run)), is_overview=True)
+
+
+def speed_against_memory(run, summary):
+    for comparison in summary["comparison"].unique():
+        found = tradeoff.tradeoff(summary, comparison)
+        if isinstance(found, str):
+            yield LeftOut(f"tradeoff-{comparison}", found)
+        else:
+            yield Drawing(f"tradeoff-{comparison}", f"{comparison}: throughput against peak RSS",
+                          tradeoff.describe(found), comparison,
+                          partial(tradeoff.draw, found, machine_of(run)))
+
+
+def in_order(run, summary):
+    found = drift.drift(run)
+    if isinstance(found, str):
+        yield LeftOut("run-order", found)
+    else:
+        yield Drawing("run-order", "The run in the order of measuring", drift.slope_text(found), None,
+                      partial(drift.draw, found, summary["label"], machine_of(run)))
+
+
+SOURCES = (against_threads, speed_against_memory, by_percentile, against_reference, in_order)

@@ -78,8 +78,13 @@ def _block(p):
         f"  y_low = {_number(p.y_limits[0])}",
         f"  y_high = {_number(p.y_limits[1])}",
         f"  has_ideal = {int(bool(p.ideal))}",
+        f"  ideal_text = {_text(p.style.ideal)}",
         f"  ideal_per_thread = {_number(per_thread)}",
         f"  ideal_up_to = {_number(up_to)}",
+        f"  n_fits = {len(p.fits)}",
+        *(_array(f"fit_{name}", (_number(getattr(f, name)) for f in p.fits) if p.fits else ("0",))
+          for name in ("base", "sigma", "kappa", "low", "high")),
+        _array("fit_colour", (_text(f.look.colour) for f in p.fits) if p.fits else ("''",)),
         f"  shade_from = {_number(shade)}",
         _array("thread_counts", (_number(t) for t in p.threads)),
         _array("log_ticks", (_number(t) for t in p.y_ticks or (-1,))),

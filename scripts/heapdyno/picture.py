@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 from heapdyno import style
+from heapdyno.scaling import fit_law
 from heapdyno.table import MIB, bounds, status_text
 
 LOG_FROM = 8.0
@@ -23,15 +24,24 @@ class MetricStyle:
     overview: str
     axis: str
     scale: float
-    has_ideal: bool
+    ideal: str                  # what the line of ideal scaling is; empty: there is none
+    needs: str                  # why a comparison has no such picture
+    top: float | None = None    # of a linear axis, where the metric has a bound; None: by the values
 
 
 METRICS = {
     "ops_per_s": MetricStyle("throughput", "throughput", "throughput, million operations per second",
-                             "million operations per second", 1e6, True),
+                             "million operations per second", 1e6,
+                             "the best at one thread, scaled ideally", "no timed cell has a value"),
     "peak_rss_bytes": MetricStyle("peak-rss", "peak RSS at a fixed number of operations",
                                   "peak RSS at a fixed number of operations, MiB", "peak RSS, MiB", MIB,
-                                  False),
+                                  "", "no cell of the audit pass has a value"),
+    "speedup": MetricStyle("speedup", "speed-up against one thread", "speed-up against one thread",
+                           "throughput over that with one thread", 1, "ideal scaling",
+                           "no allocator was measured with one thread and with more"),
+    "fairness": MetricStyle("fairness", "fairness", "operations of the slowest thread over the fastest",
+                            "operations of the slowest thread over the fastest", 1, "",
+                            "there was one thread, or the operations of each were not counted", top=1.0),
 }
 
 
@@ -52,6 +62,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """A Universal Scalability Law for a line: its value at one thread, the law's coefficients, and the thread
+    counts between which it was fitted."""
+    look: style.Look
+    base: float
+    sigma: float
+    kappa: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Picture:
     comparison: str
     metric: str
@@ -64,6 +86,7 @@ class Picture:
     y_limits: tuple
     y_ticks: tuple        # of a log axis; empty: the renderer's own
     ideal: tuple          # (y at one thread, threads up to which it rises in proportion), or empty
+    fits: tuple           # a Fit for each line that has one
     shade_from: float | None
     limits: tuple         # (threads, text) of the machine
     remark: str           # what failed or was not measured, and shortened names, in words
@@ -84,8 +107,11 @@ def picture(run, summary, comparison, metric):
     lines = [_line(label, names[label], look, rows, threads, metric_style.scale)
              for label, look in looks.items()]
     lines = [line for line in lines if any(v == v for v in line.values)]
-    ideal = _ideal(lines, run.topology) if metric_style.has_ideal else ()
+    ideal = _ideal(lines, run.topology) if metric_style.ideal else ()
     is_log, y_limits = _y_axis(lines, ideal[0] * min(ideal[1], threads[-1]) if ideal else 0)
+    if metric_style.top is not None:
+        is_log, y_limits = False, (0, metric_style.top * 1.03)
+    fits = _fits(lines, run.topology) if metric_style.ideal else ()
     lines = [_titled(line, threads, y_limits) for line in lines]
     first = cells.iloc[0]
     return Picture(
@@ -93,11 +119,15 @@ def picture(run, summary, comparison, metric):
         "  ".join(p for p in (first["params"].replace(";", " "), first["load"], first["placement"],
                               first["wrap"], first["ambient"]) if p),
         threads, tuple(sorted(lines, key=lambda line: -line.end()[1])), is_log, y_limits,
-        _log_ticks(*y_limits) if is_log else (), ideal,
+        _log_ticks(*y_limits) if is_log else (), ideal, fits,
         _shade_from(cells), _limits(run.topology, first["placement"], threads),
         _remark(cells, names, threads),
-        _caption(cells), f"{run.host}" + (f": {run.topology.describe()}" if run.topology else "")
-        + f"   run {run.run_id}")
+        _caption(cells, fits), machine_of(run))
+
+
+def machine_of(run):
+    """What was measured on, and which run it was: the last line of every figure."""
+    return run.host + (f": {run.topology.describe()}" if run.topology else "") + f"   run {run.run_id}"
 
 
 def describe(p):
@@ -136,6 +166,18 @@ def _ideal(lines, topology):
     if not singles or topology is None:
         return ()
     return max(singles), topology.n_pus
+
+
+def _fits(lines, topology):
+    found = []
+    for line in lines:
+        points = [(t, v) for t, v in zip(line.threads, line.values) if v == v]
+        if points[0][0] != 1:
+            continue
+        law, _ = fit_law([t for t, _ in points], [v / points[0][1] for _, v in points], None, topology)
+        if law is not None:
+            found.append(Fit(line.look, points[0][1], law.sigma, law.kappa, law.threads[0], law.threads[-1]))
+    return tuple(found)
 
 
 def _y_axis(lines, ideal_top):
@@ -193,7 +235,12 @@ def _remark(cells, names, threads):
     return "; ".join(([f"no value: {gaps}"] if gaps else []) + numbered)
 
 
-def _caption(cells):
+def _caption(cells, fits):
+    law = f"; thin: Universal Scalability Law, fitted to {fits[0].high:.0f} threads" if fits else ""
+    return _points(cells) + law
+
+
+def _points(cells):
     n = cells.loc[cells["n"] > 0, "n"]
     count = f"{n.min():.0f}" if n.min() == n.max() else f"{n.min():.0f} to {n.max():.0f}"
     if n.max() == 1:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from heapdyno import columns
-from heapdyno.summary import name_comparisons
+from heapdyno.comparisons import name_comparisons
 
 N_RESAMPLES = 2000
 SEED = 20060401
@@ -25,13 +25,18 @@ class Ratio:
 
 def rates(samples):
     """{(comparison, threads): {label: {repetition: ops_per_s}}} of the ok rows of the timed pass."""
+    return values_of(samples, "ops_per_s", "timed")
+
+
+def values_of(samples, metric, metric_pass):
+    """The same of any column and pass."""
     names = name_comparisons(samples)
-    ok = samples[(samples["pass"] == "timed") & (samples["status"] == "ok") & samples["ops_per_s"].notna()]
+    ok = samples[(samples["pass"] == metric_pass) & (samples["status"] == "ok") & samples[metric].notna()]
     cells = {}
     for row in ok.to_dict("records"):
         key = (names[tuple(row[c] for c in columns.COMPARISON)], int(row["threads"]))
         label = columns.label(row["allocator"], row["config"])
-        cells.setdefault(key, {}).setdefault(label, {})[row["repetition"]] = row["ops_per_s"]
+        cells.setdefault(key, {}).setdefault(label, {})[row["repetition"]] = row[metric]
     return cells
 
 

@@ -3,19 +3,22 @@ reads."""
 import pandas as pd
 
 from heapdyno import columns
+from heapdyno.comparisons import name_comparisons
 from heapdyno.run import RunWarning
+from heapdyno.scaling import scalings
 from heapdyno.stats import median_interval
 
-METRICS = {"ops_per_s": "timed", "peak_rss_bytes": "audit", "retained_rss_bytes": "audit",
-           "shared_line_fraction": "audit",
+METRICS = {"ops_per_s": "timed", "fairness": "timed", "peak_rss_bytes": "audit",
+           "retained_rss_bytes": "audit", "shared_line_fraction": "audit",
            "lat_p50_ns": "latency", "lat_p99_ns": "latency", "lat_p999_ns": "latency"}
-"""Metric (a column of samples.csv) and the one pass it is taken from. Memory is compared at a fixed number of
-operations only: in a run that ends by the clock, a slow allocator allocates less."""
+"""Metric and the one pass it is taken from: a column of samples.csv, or `fairness`, the operations of the
+slowest thread over those of the fastest. `speedup` comes on top, from heapdyno.scaling. Memory is compared at
+a fixed number of operations only: in a run that ends by the clock, a slow allocator allocates less."""
 
 INSTEAD = {"shared_line_fraction": "sharing"}
 """The pass that is taken instead in a run that has it."""
 
-OPTIONAL = {"shared_line_fraction", "lat_p50_ns", "lat_p99_ns", "lat_p999_ns"}
+OPTIONAL = {"shared_line_fraction", "fairness", "lat_p50_ns", "lat_p99_ns", "lat_p999_ns"}
 """Metrics that only some workloads have: no row in the summary for a cell that has none."""
 
 COLUMNS = ("comparison", "label") + columns.IDENTITY + (
@@ -29,7 +32,7 @@ def summarize(run):
     n counts the ok rows with a value, n_unmeasured ok rows without one, n_failed all others, which
     `statuses` names (`crash:2;timeout:1`). Without a value the numbers are NaN.
     """
-    samples = run.samples
+    samples = run.samples.assign(fairness=_fairness(run.samples))
     comparisons = name_comparisons(samples)
     rows = []
     for metric, metric_pass in METRICS.items():
@@ -47,6 +50,7 @@ def summarize(run):
             row["metric"] = metric
             row.update(_reduce(cell, metric))
             rows.append(row)
+    rows += _speedups(run, rows)
     summary = pd.DataFrame(rows, columns=COLUMNS)
     measured = list(COLUMNS[COLUMNS.index("oversubscribed"):])
     numbers = [c for c in measured if c not in ("metric", "statuses")]
@@ -54,6 +58,35 @@ def summarize(run):
     summary = summary.astype({"n": int, "n_unmeasured": int, "n_failed": int})
     _check_fixed_ops(run, summary)
     return summary.sort_values(["comparison", "metric", "label", "threads"], kind="stable", ignore_index=True)
+
+
+def _fairness(samples):
+    """Of rows with several threads; NaN for others, and where the counts were not taken."""
+    if not {"min_thread_ops", "max_thread_ops"} <= set(samples.columns):
+        return pd.NA
+    return (samples["min_thread_ops"] / samples["max_thread_ops"]).where(samples["threads"] > 1)
+
+
+def _speedups(run, rows):
+    """Rows of the metric `speedup` for each row of ops_per_s of an allocator with several thread counts, one
+    of them 1."""
+    bases = {}
+    for row in rows:
+        if row["metric"] == "ops_per_s":
+            bases.setdefault((row["comparison"], row["label"]), {})[row["threads"]] = row
+    made = []
+    for line in scalings(run.samples, run.topology, has_law_intervals=False):
+        found = {s.threads: s for s in line.speedups}
+        of_line = bases[line.comparison, line.label]
+        for threads, base in of_line.items() if len(of_line) > 1 else ():
+            row = {**base, "metric": "speedup", "n": 0}
+            row.update(dict.fromkeys(("median", "ci_lo", "ci_hi", "min", "max")))
+            if threads in found:
+                s = found[threads]
+                row.update(n=s.n, median=s.value, ci_lo=s.ci[0], ci_hi=s.ci[1], min=s.extremes[0],
+                           max=s.extremes[1])
+            made.append(row)
+    return made
 
 
 def _reduce(cell, metric):
@@ -66,37 +99,6 @@ def _reduce(cell, metric):
         row["median"], row["ci_lo"], row["ci_hi"] = median_interval(values)
         row["min"], row["max"] = values.min(), values.max()
     return row
-
-
-def name_comparisons(samples):
-    """A short name for each comparison (the tuple of columns.COMPARISON) in the run: the workload, and
-    whatever else is needed to tell it from the others of that workload. Also the FILE names of figures."""
-    keys = samples[list(columns.COMPARISON)].drop_duplicates()
-    names = {}
-    for workload, of_workload in keys.groupby("workload", sort=False):
-        varying = [c for c in columns.COMPARISON if of_workload[c].nunique(dropna=False) > 1]
-        for key in of_workload.itertuples(index=False):
-            parts = [_describe(c, getattr(key, c), of_workload[c]) for c in varying]
-            names[tuple(key)] = "-".join([workload] + [p for p in parts if p])
-    return _make_unique(names)
-
-
-def _describe(column, value, values):
-    """What of `value` tells it from the other values of that column, fit for a file name."""
-    if column == "workload_version":
-        return f"v{value:g}"
-    if column == "params":
-        common = set.intersection(*(set(v.split(";")) for v in values))
-        value = ",".join(p for p in value.split(";") if p not in common)
-    return "".join(c if c.isalnum() or c in "=,._" else "_" for c in str(value))
-
-
-def _make_unique(names):
-    taken = {}
-    for key, name in names.items():
-        taken[name] = taken.get(name, 0) + 1
-        names[key] = name if taken[name] == 1 else f"{name}-{taken[name]}"
-    return names
 
 
 def has_equal_ops(cells):

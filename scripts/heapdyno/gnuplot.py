@@ -84,7 +84,7 @@ def _block(p):
         f"  n_fits = {len(p.fits)}",
         *(_array(f"fit_{name}", (_number(getattr(f, name)) for f in p.fits) if p.fits else ("0",))
           for name in ("base", "sigma", "kappa", "low", "high")),
-        _array("fit_colour", (_text(f.look.colour) for f in p.fits) if p.fits else ("''",)),
+        _array("fit_colour", (_text(f.look.colour) for f in p.fits) if p.fits else ("'#000000'",)),
         f"  shade_from = {_number(shade)}",
         _array("thread_counts", (_number(t) for t in p.threads)),
         _array("log_ticks", (_number(t) for t in p.y_ticks or (-1,))),

@@ -155,12 +155,22 @@ int mallctl_stats(const struct subject *s, struct alloc_stats *out) {
     return 0;
 }
 
-/* stats.allocated counts what sits in thread caches as allocated; the thread's own counters are exact. */
+static bool has_no_thread_caches(mallctl_fn *mallctl) {
+    bool value = true;
+    size_t n = sizeof value;
+    return mallctl("opt.tcache", &value, &n, NULL, 0) == 0 && n == sizeof value && !value;
+}
+
+/* stats.allocated counts what sits in thread caches as allocated; the thread's own counters are exact. Without
+ * thread caches it is the other way round: arena has no counter of a thread's frees then. */
 int64_t mallctl_witness(const struct subject *s, void *const *blocks, unsigned n_blocks) {
     mallctl_fn *mallctl = find_mallctl(s);
+    struct alloc_stats stats;
     (void)blocks, (void)n_blocks;
     if (!mallctl)
         return -1;
+    if (has_no_thread_caches(mallctl))
+        return mallctl_stats(s, &stats) == 0 ? stats.allocated_bytes : -1;
     int64_t allocated = mallctl_read(mallctl, "thread.allocated");
     int64_t deallocated = mallctl_read(mallctl, "thread.deallocated");
     return allocated < 0 || deallocated < 0 ? -1 : allocated - deallocated;

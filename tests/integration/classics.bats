@@ -130,3 +130,12 @@ PY
   grep -q ,arena, planned
   never grep -q biglock planned
 }
+
+@test "arena and jemalloc without thread caches are proved by what they count" {
+  "$BENCH" --threads 2 --reps 1 --ops 20000 --workloads malloc-test --out "$OUT" \
+    --allocators 'arena[MALLOC_CONF=tcache:false],jemalloc[MALLOC_CONF=tcache:false]'
+  run column canary
+  [ "${#lines[@]}" -eq 4 ]
+  [ "$(echo "$output" | grep -c ' own=16384 freed=16384')" -eq 4 ]
+  [ "$(column status | sort -u)" = ok ]
+}

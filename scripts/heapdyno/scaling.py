@@ -67,15 +67,16 @@ def capacity(threads, sigma, kappa):
 
 
 def scalings(samples, topology, has_law_intervals=True):
-    """[Scaling], by comparison, then in the order of tables; only of allocators measured with one thread. The
-    intervals of a law take some seconds: without them its coefficients stand alone."""
+    """[Scaling], by comparison, then in the order of tables; only of allocators measured with one thread,
+    and not at rate 0. The intervals of a law take some seconds: without them its coefficients stand alone."""
     lines = {}
     for (comparison, threads), cell in rates(samples).items():
         for label, values in cell.items():
             lines.setdefault((comparison, label), {})[threads] = values
     order = list(style.looks({label for _, label in lines}))
     keys = sorted(lines, key=lambda k: (k[0], order.index(k[1])))
-    return [_scaling(*key, lines[key], topology, has_law_intervals) for key in keys if 1 in lines[key]]
+    return [_scaling(*key, lines[key], topology, has_law_intervals) for key in keys
+            if min(lines[key].get(1, {}).values(), default=0) > 0]
 
 
 def _scaling(comparison, label, line, topology, has_law_intervals):
@@ -120,11 +121,13 @@ def fit_law(threads, capacities, drawn, topology):
                       f"{topology.n_pus} processing units, {MIN_POINTS} are the fewest")
     n = np.array([threads[i] for i in fitted], dtype=float)
     medians = np.array([capacities[i] for i in fitted])
+    if not (medians > 0).all():
+        return None, "a thread count that would be fitted has no throughput"
     sigma, kappa = _fit(n, medians)
     errors = capacity(n, sigma, kappa) / medians - 1
     sigma_ci = kappa_ci = NO_INTERVAL
     if drawn is not None:
-        fits = np.array([_fit(n, row[fitted]) for row in drawn])
+        fits = np.array([_fit(n, row[fitted]) for row in drawn if (row[fitted] > 0).all()])
         sigma_ci, kappa_ci = _interval(fits[:, 0]), _interval(fits[:, 1])
     return Law(sigma, kappa, sigma_ci, kappa_ci, float(np.abs(errors).max()), tuple(map(int, n))), ""
 

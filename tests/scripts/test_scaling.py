@@ -108,3 +108,12 @@ def test_the_command_refuses_what_it_cannot_scale(tmp_path):
     assert done.returncode == 2 and "no cell with one thread has a value" in done.stderr
     assert scaling(tmp_path, "--format", "pdf").returncode == 2
     assert scaling().returncode == 2
+
+
+def test_a_rate_of_nought_is_neither_a_base_nor_fitted(tmp_path):
+    rows = golden.timed("glibc", 1, [0, 1e6]) + golden.timed("glibc", 2, [1e6, 1e6])
+    for t in (1, 2, 4, 8):
+        rows += golden.timed("arena", t, [1e6 if t < 8 else 0] * 2, oversubscribed=0)
+    arena, = scalings_of(tmp_path, rows)
+    assert arena.label == "arena" and arena.speedups[-1].value == 0
+    assert arena.law is None and "no throughput" in arena.why

@@ -3,7 +3,7 @@
 #   make [VARIANT=release|debug|hardened|asan|ubsan|tsan]   build into build/ or build/VARIANT/
 #   make deps     install what is missing (Debian/Ubuntu, as root); `make deps bench` leaves out what only tests need
 #   make bench    quick profile over all installed allocators, figures drawn
-#   make bar      the comparison that arena is judged by: instructions and throughput (an hour and more)
+#   make bar      the comparison that arena is judged by: instructions, throughput, whole programs (hours)
 #   make check    every variant, lint, every test
 #   make lint     format, layers, static analysis
 #   make clean
@@ -69,7 +69,7 @@ all: $(ALL)
 bench: all
 	@scripts/bench.sh
 
-bar: all
+bar: all $(B)/stress/bar_program
 	@scripts/bar.sh
 
 clean:

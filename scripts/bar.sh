@@ -1,12 +1,15 @@
 #!/bin/sh
-# The comparison that the arena allocator is judged by, in throughput and instructions: `make bar` calls it.
+# The comparison that the arena allocator is judged by, in instructions, throughput and whole programs: `make bar`
+# calls it.
 #
 #   scripts/bar.sh [DIR]     DIR: new folder (default: results/bar- and the time)
 #
 #   DIR/pair         the twelve patterns of `pair`: instructions (callgrind), faults, nanoseconds
 #   DIR/pair-idle    the same with a second thread alive that has allocated
 #   DIR/throughput   malloc-test, larson, prodcons at 1 to 64 threads; BAR_WORKLOADS names others
+#   DIR/programs     whole programs under LD_PRELOAD, redis among them, with their targets (scripts/bar_programs.py)
 #
+# BAR_PARTS names the parts to run (default: pair pair-idle throughput programs).
 # Interleaved repetitions by run-bench itself; BAR_REPS is their number (default 10). An interrupted part is resumed with
 # `run-bench --resume`.
 set -eu
@@ -14,6 +17,16 @@ cd "$(dirname "$0")/.."
 out=${1:-results/bar-$(date -u +%Y%m%d-%H%M%S)}
 reps=${BAR_REPS:-10}
 peers=arena,glibc,jemalloc,mimalloc,tcmalloc,tbbmalloc
+parts=${BAR_PARTS:-pair pair-idle throughput programs}
+for name in $parts; do
+  case $name in
+    pair | pair-idle | throughput | programs) ;;
+    *)
+      echo "bar.sh: BAR_PARTS: '$name': allowed are pair, pair-idle, throughput, programs" >&2
+      exit 2
+      ;;
+  esac
+done
 patterns=
 for order in lifo batch; do
   for size in 16 64 512 8k 64k 1m; do
@@ -32,12 +45,29 @@ part() {
   [ "$code" -eq 0 ] || status=$code
 }
 
+is_wanted() {
+  case " $parts " in
+    *" $1 "*) ;;
+    *) return 1 ;;
+  esac
+}
+
 mkdir -p "$out"
-part pair --threads 1 --workloads "$patterns" --instructions callgrind --allocators "$peers,floor"
-scripts/python scripts/pair_table.py "$out/pair" | tee "$out/pair.txt"
-part pair-idle --threads 1 --workloads "$patterns" --param pair.idle_threads=1 --instructions callgrind --allocators "$peers,floor"
-scripts/python scripts/pair_table.py "$out/pair-idle" | tee "$out/pair-idle.txt"
-part throughput --threads 1,2,4,8,16,64 --workloads "${BAR_WORKLOADS:-malloc-test,larson,prodcons}" --allocators "$peers"
-scripts/python scripts/ratio_table.py "$out/throughput" | tee "$out/throughput.txt"
+if is_wanted pair; then
+  part pair --threads 1 --workloads "$patterns" --instructions callgrind --allocators "$peers,floor"
+  scripts/python scripts/pair_table.py "$out/pair" | tee "$out/pair.txt"
+fi
+if is_wanted pair-idle; then
+  part pair-idle --threads 1 --workloads "$patterns" --param pair.idle_threads=1 --instructions callgrind \
+    --allocators "$peers,floor"
+  scripts/python scripts/pair_table.py "$out/pair-idle" | tee "$out/pair-idle.txt"
+fi
+if is_wanted throughput; then
+  part throughput --threads 1,2,4,8,16,64 --workloads "${BAR_WORKLOADS:-malloc-test,larson,prodcons}" --allocators "$peers"
+  scripts/python scripts/ratio_table.py "$out/throughput" | tee "$out/throughput.txt"
+fi
+if is_wanted programs; then
+  scripts/python scripts/bar_programs.py --reps "$reps" --out "$out/programs"
+fi
 echo "written to $out"
 exit "$status"

@@ -250,6 +250,7 @@ size_t bin_send(struct bin *bin, struct run *run, void **regions, size_t n, bool
         bin_remote_put(bin, run, remote);
     *is_last = n_before + n + run_n_free(run) >= rc->n_regions;
     for (size_t w = 0; w < rc->n_words; w++) {
+        // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): n_words of them are set above
         if (mask[w] == 0)
             continue;
         uint64_t twice = atomic_fetch_or_explicit(&remote->bits[w], mask[w], memory_order_release) & mask[w];

@@ -342,7 +342,8 @@ void tcache_free_slow(unsigned class_idx, void *p) {
 /* One step of ageing of one bin. */
 static void tcache_bin_age(unsigned class_idx) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t n_unused = cb->mark, n = tcache_bin_unmark(class_idx);
+    size_t n_unused = cb->mark, n;
+    tcache_bin_unmark(class_idx);
     if (n_unused != 0) {
         tcache_bin_flush(class_idx, n_unused - n_unused / 4);
         /* Only if much was idle: a capacity just below what the program wants would make every round flush. */

@@ -17,12 +17,14 @@
 #include "harness/machine.h"
 #include "harness/spawn.h"
 #include "harness/strace.h"
+#include "harness/units.h"
 
 union message {
     struct cell_header header;
     struct cell_proof proof;
     struct cell_tids tids;
     struct cell_latency latency;
+    struct cell_freed freed;
     struct cell_result result;
 };
 
@@ -34,12 +36,13 @@ enum heard {
 };
 
 /* What the child is doing. It moves on by one message only, so that no result counts without its proof. */
-enum stage { STAGE_PROVING, STAGE_SETTING_UP, STAGE_RUNNING, STAGE_ENDING };
+enum stage { STAGE_PROVING, STAGE_SETTING_UP, STAGE_RUNNING, STAGE_IDLE, STAGE_ENDING };
 
 static const char *const stage_names[] = {
     [STAGE_PROVING] = "loading and proving the allocator",
     [STAGE_SETTING_UP] = "setting up the workload",
     [STAGE_RUNNING] = "running the workload",
+    [STAGE_IDLE] = "keeping still after the workload",
     [STAGE_ENDING] = "ending",
 };
 
@@ -52,6 +55,7 @@ struct conversation {
     bool was_killed;      /* by us: the status is settled */
     uint64_t n_oom_kills; /* before the start */
     union message in;
+    int in_fd; /* came with it; -1: none */
 };
 
 static void kill_as(struct conversation *c, enum cell_status status, const char *why) {
@@ -60,15 +64,42 @@ static void kill_as(struct conversation *c, enum cell_status status, const char 
     spawn_kill(&c->child);
 }
 
-/* Waits for `fd` to be readable. */
+static bool is_watching(const struct conversation *c) {
+    return c->record->watch.workers != NULL && (c->stage == STAGE_RUNNING || c->stage == STAGE_IDLE);
+}
+
+static void say_go(struct conversation *c);
+
+/* Takes the sample that is due and lets a process go that was watched long enough. A process that cannot be read has
+ * ended or ends now: its end is what will be reported. */
+static void watch(struct conversation *c) {
+    struct problem p = {{0}};
+    struct watch *w = &c->record->watch;
+    if (watch_take_due(w, &p) != 0) {
+        watch_close(w);
+        return;
+    }
+    if (c->stage != STAGE_IDLE || !watch_is_over(w))
+        return;
+    watch_close(w);
+    say_go(c);
+}
+
+/* Waits for `fd` to be readable, and watches meanwhile. */
 static enum heard wait_for(struct conversation *c, int fd) {
     for (;;) {
-        uint64_t now_ns = bench_now_ns();
+        uint64_t now_ns = bench_now_ns(), until_ns = c->deadline_ns;
         if (now_ns >= c->deadline_ns)
             return HEARD_NOTHING;
-        uint64_t left_ms = (c->deadline_ns - now_ns) / 1000000 + 1;
+        if (is_watching(c))
+            watch(c);
+        if (is_watching(c) && watch_due_ns(&c->record->watch) < until_ns)
+            until_ns = watch_due_ns(&c->record->watch);
+        now_ns = bench_now_ns();
+        uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+        struct timespec left = {(time_t)(left_ns / UNITS_NS_PER_S), (long)(left_ns % UNITS_NS_PER_S)};
         struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = c->bench->stop_fd, .events = POLLIN}};
-        int n = poll(fds, 2, left_ms > 1000000 ? 1000000 : (int)left_ms);
+        int n = ppoll(fds, 2, &left, NULL);
         if (n > 0 && fds[1].revents != 0)
             return HEARD_STOP;
         if (n > 0)
@@ -80,10 +111,30 @@ static bool is_well_formed(const union message *m, size_t n_bytes) {
     size_t expected = m->header.message == MSG_PROOF     ? sizeof m->proof
                       : m->header.message == MSG_TIDS    ? sizeof m->tids
                       : m->header.message == MSG_LATENCY ? sizeof m->latency
+                      : m->header.message == MSG_FREED   ? sizeof m->freed
                       : m->header.message == MSG_RESULT  ? sizeof m->result
                                                          : 0;
     return n_bytes >= sizeof m->header && m->header.magic == CELL_MAGIC &&
            m->header.version == CELL_VERSION && n_bytes == expected && m->header.n_bytes == expected;
+}
+
+static void drop_fd(struct conversation *c) {
+    if (c->in_fd >= 0)
+        close(c->in_fd);
+    c->in_fd = -1;
+}
+
+/* Into c->in and c->in_fd. */
+static ssize_t receive(struct conversation *c) {
+    struct iovec text = {&c->in, sizeof c->in};
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof c->in_fd)];
+    struct msghdr m = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+    drop_fd(c);
+    ssize_t n = recvmsg(c->child.fd, &m, MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *extra = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    if (extra != NULL && extra->cmsg_type == SCM_RIGHTS && extra->cmsg_len == CMSG_LEN(sizeof c->in_fd))
+        memcpy(&c->in_fd, CMSG_DATA(extra), sizeof c->in_fd);
+    return n;
 }
 
 /* The next message into c->in. A child that is late or talks nonsense is killed here. */
@@ -98,7 +149,7 @@ static enum heard listen_for(struct conversation *c) {
     }
     if (heard != HEARD_MESSAGE)
         return heard;
-    ssize_t n = recv(c->child.fd, &c->in, sizeof c->in, 0);
+    ssize_t n = receive(c);
     if (n <= 0)
         return HEARD_END;
     if (is_well_formed(&c->in, (size_t)n))
@@ -115,6 +166,11 @@ static struct cell_header header_of(enum cell_message message, size_t n_bytes) {
 static void say(struct conversation *c, const void *message, size_t n_bytes) {
     while (send(c->child.fd, message, n_bytes, MSG_NOSIGNAL) < 0 && errno == EINTR)
         ;
+}
+
+static void say_go(struct conversation *c) {
+    struct cell_go go = {header_of(MSG_GO, sizeof go)};
+    say(c, &go, sizeof go);
 }
 
 /* The node that the pages of the cell should be on, -1 when there is no one such node or no other. */
@@ -175,8 +231,14 @@ static void bind_and_go(struct conversation *c) {
         }
     }
     c->record->is_pinned = slots->pus != NULL;
-    struct cell_go go = {header_of(MSG_GO, sizeof go)};
-    say(c, &go, sizeof go);
+    if (c->record->cell->pass == PASS_RSS &&
+        watch_open(&c->record->watch, c->in.tids.pid, c->in_fd, slots->n_threads,
+                   c->record->cell->workload->row, c->bench->options->rss_interval_ns,
+                   c->record->cell->idle_ns, &p) != 0) {
+        kill_as(c, STATUS_UNPROVEN, p.text);
+        return;
+    }
+    say_go(c);
     c->stage = STAGE_RUNNING;
 }
 
@@ -237,6 +299,15 @@ static void take_latency(struct conversation *c) {
     row->ns[0] = row->ns[LATENCY_N_PPM - 1] = (double)r->startup_ns;
 }
 
+static void take_freed(struct conversation *c) {
+    if (c->record->watch.workers == NULL) {
+        kill_as(c, STATUS_UNPROVEN, "the resident set could not be read");
+        return;
+    }
+    watch_note_freed(&c->record->watch);
+    c->stage = STAGE_IDLE;
+}
+
 static void take_result(struct conversation *c) {
     c->record->result = c->in.result;
     c->record->has_result = true;
@@ -253,9 +324,14 @@ static bool is_in_turn(const struct conversation *c) {
         return c->stage == STAGE_SETTING_UP;
     case MSG_LATENCY:
         return c->stage == STAGE_RUNNING && c->record->cell->pass == PASS_LATENCY && !c->record->has_latency;
+    case MSG_FREED:
+        return c->stage == STAGE_RUNNING && c->record->cell->pass == PASS_RSS;
     default:
-        return c->stage == STAGE_RUNNING ||
-               (c->stage == STAGE_SETTING_UP && c->in.result.status != STATUS_OK);
+        if (c->stage == STAGE_IDLE)
+            return c->record->watch.workers == NULL; /* it was let go */
+        if (c->stage == STAGE_RUNNING)
+            return c->record->cell->pass != PASS_RSS || c->in.result.status != STATUS_OK;
+        return (c->stage == STAGE_SETTING_UP && c->in.result.status != STATUS_OK);
     }
 }
 
@@ -270,6 +346,8 @@ static void take(struct conversation *c) {
         bind_and_go(c);
     } else if (c->in.header.message == MSG_LATENCY) {
         take_latency(c);
+    } else if (c->in.header.message == MSG_FREED) {
+        take_freed(c);
     } else {
         take_result(c);
     }
@@ -327,7 +405,9 @@ static void judge_ops(struct record *r) {
 /* The audit's other half: the workload says how many it makes, the counting entries how many there were. */
 static void judge_counts(struct record *r) {
     const struct cell_result *x = &r->result;
-    if (r->status != STATUS_OK || (r->cell->pass != PASS_AUDIT && r->cell->pass != PASS_SHARING))
+    bool is_audited =
+        r->cell->pass == PASS_AUDIT || r->cell->pass == PASS_RSS || r->cell->pass == PASS_SHARING;
+    if (r->status != STATUS_OK || !is_audited)
         return;
     if (x->expected_allocs == UINT64_MAX || x->counted_allocs == UINT64_MAX || x->counted_frees == UINT64_MAX)
         record_settle(r, STATUS_UNPROVEN, "the audit did not count allocations");
@@ -385,6 +465,15 @@ static void judge_profile(const struct conversation *c, const struct callgrind *
     r->alloc_instructions = counts.allocator;
 }
 
+/* Its rates are those of a process that was looked at. The peak that the kernel kept may lag behind what was seen. */
+static void judge_watched(struct record *r) {
+    struct cell_result *x = &r->result;
+    record_forget_rates(r);
+    if (r->watch.result.peak_live_rss_bytes != UINT64_MAX && x->peak_rss_bytes != UINT64_MAX &&
+        r->watch.result.peak_live_rss_bytes > x->peak_rss_bytes)
+        x->peak_rss_bytes = r->watch.result.peak_live_rss_bytes;
+}
+
 static const struct membind *membind_of(const struct plan_cell *cell) {
     static const struct membind first_touch = {.kind = MEMBIND_FIRST_TOUCH};
     return cell->slots != NULL ? &cell->slots->membind : &first_touch; /* a probe has no slots */
@@ -433,7 +522,7 @@ static void judge_instruments(const struct conversation *c, const struct instrum
 int collect_cell(struct bench *b, enum allocator_load load, const char *library, struct record *r,
                  struct problem *p) {
     struct conversation c = {
-        .bench = b, .record = r, .stage = STAGE_PROVING, .n_oom_kills = machine_oom_kills()};
+        .bench = b, .record = r, .stage = STAGE_PROVING, .n_oom_kills = machine_oom_kills(), .in_fd = -1};
     struct environment e;
     struct instruments instruments = {0};
     int err =
@@ -444,12 +533,15 @@ int collect_cell(struct bench *b, enum allocator_load load, const char *library,
     if (err != 0)
         goto out;
     r->start_unix_ns = bench_unix_now_ns();
-    c.deadline_ns = bench_now_ns() + b->options->timeout_ns * instruments.slowdown + r->cell->duration_ns;
+    c.deadline_ns =
+        bench_now_ns() + b->options->timeout_ns * instruments.slowdown + plan_cell_length_ns(r->cell);
     err = spawn_start(&c.child, b->cell_path, instruments.wrap, e.variables, membind_of(r->cell), p);
     if (err != 0)
         goto out;
     say_spec(&c, load);
     enum heard heard = converse(&c);
+    watch_close(&r->watch);
+    drop_fd(&c);
     int wait_status = 0;
     err = spawn_reap(&c.child, &wait_status);
     if (err != 0) {
@@ -461,6 +553,8 @@ int collect_cell(struct bench *b, enum allocator_load load, const char *library,
     judge_counts(r);
     judge_latency(r);
     judge_instruments(&c, &instruments);
+    if (r->cell->pass == PASS_RSS)
+        judge_watched(r);
     if (r->status != STATUS_OK)
         record_drop_numbers(r);
     if (heard == HEARD_STOP)

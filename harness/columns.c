@@ -158,6 +158,18 @@ EMIT(emit_rate, if (is_open_loop(r)) fprintf(out, "%" PRIu64, r->options->latenc
 EMIT(emit_transaction_ops, if (is_open_loop(r)) fprintf(out, "%" PRIu32, r->options->latency.transaction_ops))
 EMIT(emit_arrivals, if (is_open_loop(r)) fputs(r->options->latency.is_fixed_rate ? "fixed" : "poisson", out))
 
+/* What the process holds beyond what it held before the workload and what the workload's own tables take. */
+static void emit_fragmentation(FILE *out, const struct record *r, size_t offset) {
+    (void)offset;
+    const struct watch_result *w = &r->watch.result;
+    uint64_t start_bytes = r->result.start_rss_bytes, table_bytes = r->result.table_bytes;
+    if (w->peak_live_bytes == UINT64_MAX || w->peak_live_bytes == 0 || start_bytes == UINT64_MAX ||
+        table_bytes == UINT64_MAX)
+        return;
+    double held_bytes = (double)w->peak_live_rss_bytes - (double)start_bytes - (double)table_bytes;
+    fprintf(out, "%.6g", held_bytes / (double)w->peak_live_bytes);
+}
+
 static void emit_generations(FILE *out, const struct record *r, size_t offset) {
     if (r->result.n_generations_min >= WORKLOAD_MIN_GENERATIONS)
         emit_u64(out, r, offset);
@@ -166,6 +178,7 @@ static void emit_generations(FILE *out, const struct record *r, size_t offset) {
 #define PROOF(member) emit_text, offsetof(struct record, proof.proof.member)
 #define COUNT(member) emit_u64, offsetof(struct record, result.member)
 #define FRACTION(member) emit_fraction, offsetof(struct record, result.member)
+#define WATCH(member) emit_u64, offsetof(struct record, watch.result.member)
 #define STAT(member) emit_stat, offsetof(struct record, result.stats.member)
 #define SYSCALLS(member) emit_u64, offsetof(struct record, syscalls.member)
 #define LATER emit_later, 0
@@ -175,7 +188,7 @@ static const struct column column_table[] = {
     {"schema", "", "integer", "Version of this table; rises when a column changes its meaning", emit_schema, 0},
     {"run_id", "", "text", "The run that made the row", emit_run_id, 0},
     {"cell_id", "", "text", "First 12 hex digits of the SHA-256 over allocator, config, load, workload, workload_version, params, threads, placement, membind, pass, and wrap and ambient when there are any", emit_cell_id, 0},
-    {"pass", "", "text", "timed: throughput counts; audit: fixed operations behind counting entries, the pass in which memory is compared; instructions: under callgrind, nothing but instructions is measured; syscalls: under strace, nothing but system calls; sharing: behind entries that note where each block lies, nothing but lines", emit_pass, 0},
+    {"pass", "", "text", "timed: throughput counts; audit: fixed operations behind counting entries, the pass in which memory is compared; rss: watched from outside, memory over time, its times are compared with nothing; instructions: under callgrind, nothing but instructions is measured; syscalls: under strace, nothing but system calls; sharing: behind entries that note where each block lies, nothing but lines", emit_pass, 0},
     {"host", "", "text", "Name of the machine", emit_host, 0},
     {"allocator", "", "text", "Name in the registry, or the label given with NAME=PATH.so", emit_allocator, 0},
     {"allocator_version", "", "text", "As the library says; empty: it does not say", PROOF(version)},
@@ -226,12 +239,21 @@ static const struct column column_table[] = {
     {"cycles", "cycles", "integer", "Cycles of the measured phase in user mode (--instructions perf)", COUNT(cycles)},
     {"cache_misses", "misses", "integer", "Last-level cache misses of the measured phase in user mode (--instructions perf)", COUNT(cache_misses)},
     {"dtlb_misses", "misses", "integer", "Data TLB misses of loads in the measured phase in user mode (--instructions perf)", COUNT(dtlb_misses)},
-    {"peak_live_bytes", "bytes", "integer", "Largest sum of live objects", LATER},
+    {"peak_live_bytes", "bytes", "integer", "Most bytes live in a sample of the rss pass, where the workload counts them; asked for, not rounded", WATCH(peak_live_bytes)},
     {"start_rss_bytes", "bytes", "integer", "Resident set before the workload's setup, without the code that only loading and proving needed", COUNT(start_rss_bytes)},
     {"peak_rss_bytes", "bytes", "integer", "Largest resident set (VmHWM) from the workload's setup to the end of the run, with warm-up and the code in use; never below the other three", COUNT(peak_rss_bytes)},
     {"end_rss_bytes", "bytes", "integer", "Resident set after the run, before anything is torn down", COUNT(end_rss_bytes)},
     {"retained_rss_bytes", "bytes", "integer", "Resident set after everything was freed, without code", COUNT(retained_rss_bytes)},
-    {"fragmentation", "", "fraction", "peak_rss_bytes over peak_live_bytes", LATER},
+    {"fragmentation", "", "fraction", "At the peak of live bytes, what the process holds for each byte live: (peak_live_rss_bytes - start_rss_bytes - table_bytes) / peak_live_bytes", emit_fragmentation, 0},
+    {"peak_live_rss_bytes", "bytes", "integer", "Resident in the sample that gave peak_live_bytes; of several such the largest", WATCH(peak_live_rss_bytes)},
+    {"table_bytes", "bytes", "integer", "Resident bookkeeping of the workload, in all but start_rss_bytes: to be taken off where the allocator is meant", COUNT(table_bytes)},
+    {"retained_100ms_rss_bytes", "bytes", "integer", "Resident 0.1 s after everything was freed, the threads alive and idle; rss pass", WATCH(kept_rss_bytes[MARK_100_MS])},
+    {"retained_1s_rss_bytes", "bytes", "integer", "The same 1 s after", WATCH(kept_rss_bytes[MARK_1_S])},
+    {"retained_5s_rss_bytes", "bytes", "integer", "The same 5 s after; not with --quick", WATCH(kept_rss_bytes[MARK_5_S])},
+    {"freed_ns", "ns", "integer", "When everything had been freed, on the clock of rss.csv", WATCH(freed_ns)},
+    {"rss_interval_ns", "ns", "integer", "From one sample to the next, as asked for; rss pass", WATCH(interval_ns)},
+    {"rss_samples", "", "integer", "Samples taken of this process: its rows in rss.csv", WATCH(n_samples)},
+    {"rss_sampling_ns", "ns", "integer", "The driver's time in taking them: an upper bound of how long they can have held the process up", WATCH(sampling_ns)},
     {"anon_huge_bytes", "bytes", "integer", "In transparent huge pages after the run", COUNT(anon_huge_bytes)},
     {"alloc_allocated_bytes", "bytes", "integer", "In live objects, as the allocator counts them", STAT(allocated_bytes)},
     {"alloc_active_bytes", "bytes", "integer", "In pages with live objects, as the allocator counts them", STAT(active_bytes)},
@@ -299,6 +321,38 @@ void columns_write_row(FILE *out, const struct record *r) {
         column_table[i].emit(out, r, column_table[i].offset);
     }
     fputc('\n', out);
+}
+
+#define RSS_HEADER                                                                                           \
+    "cell_id,repetition,allocator,config,workload,threads,t_ns,live_bytes,rss_bytes,pss_bytes,anon_huge_"    \
+    "bytes,"                                                                                                 \
+    "generations\n"
+
+void columns_write_rss_header(FILE *out) {
+    fputs(RSS_HEADER, out);
+}
+
+static void write_number(FILE *out, uint64_t value) {
+    fputc(',', out);
+    if (value != UINT64_MAX)
+        fprintf(out, "%" PRIu64, value);
+}
+
+void columns_write_rss_rows(FILE *out, const struct record *r) {
+    for (uint64_t i = 0; i < r->watch.result.n_samples; i++) {
+        const struct watch_sample *s = &r->watch.samples[i];
+        fprintf(out, "%s,%u,", r->cell->cell_id, r->cell->repetition);
+        csv_write_field(out, r->cell->allocator->name);
+        fputc(',', out);
+        csv_write_field(out, r->cell->allocator->config);
+        fprintf(out, ",%s,%u,%" PRIu64, r->cell->workload->row->name, r->cell->slots->n_threads, s->t_ns);
+        write_number(out, s->live_bytes);
+        write_number(out, s->rss_bytes);
+        write_number(out, s->pss_bytes);
+        write_number(out, s->anon_huge_bytes);
+        write_number(out, s->n_generations);
+        fputc('\n', out);
+    }
 }
 
 void columns_write_markdown(FILE *out) {

@@ -215,6 +215,37 @@ uint64_t machine_oom_kills(void) {
     return n_kills != UINT64_MAX ? n_kills : machine_counter("/proc/vmstat", "oom_kill");
 }
 
+/* A file that holds one number; UINT64_MAX: none, or "max". */
+static uint64_t limit_in(const char *path) {
+    char text[FACT_BYTES], *end;
+    if (file_read(path, text) <= 0 || !isdigit((unsigned char)text[0]))
+        return UINT64_MAX;
+    uint64_t value = strtoull(text, &end, 10);
+    return *end == '\0' ? value : UINT64_MAX;
+}
+
+uint64_t machine_memory_bytes(void) {
+    char line[FACT_BYTES], path[PATH_MAX];
+    json_t *total = meminfo_bytes("MemTotal");
+    uint64_t least_bytes = json_is_integer(total) ? (uint64_t)json_integer_value(total) : UINT64_MAX;
+    json_decref(total);
+    char *group = file_read("/proc/self/cgroup", line) >= 0 ? strstr(line, "0::/") : NULL;
+    if (group == NULL)
+        return least_bytes;
+    group += strlen("0::");
+    group[strcspn(group, "\n")] = '\0';
+    for (;;) { /* a limit holds for all groups below */
+        if ((size_t)snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group) < sizeof path) {
+            uint64_t limit_bytes = limit_in(path);
+            least_bytes = limit_bytes < least_bytes ? limit_bytes : least_bytes;
+        }
+        char *slash = strrchr(group, '/');
+        if (slash == NULL)
+            return least_bytes;
+        *slash = '\0';
+    }
+}
+
 /* Eighth number of the first line of /proc/stat. */
 static json_t *steal_ticks(void) {
     char text[FACT_BYTES];

@@ -17,6 +17,10 @@ json_t *machine_activity(void);
  */
 uint64_t machine_oom_kills(void);
 
+/* What this process may use: the machine's memory, or the limit of its cgroup (version 2) or one above where that is
+ * less. UINT64_MAX: nobody says. */
+uint64_t machine_memory_bytes(void);
+
 /* The number behind `name` at the start of a line of a file, "name 12"; UINT64_MAX: there is none. */
 uint64_t machine_counter(const char *path, const char *name);
 

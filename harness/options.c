@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "harness/environment.h"
+#include "harness/machine.h"
 #include "harness/units.h"
 
 #define DEFAULT_SEED 20060401u /* the spring of the jemalloc paper */
@@ -23,6 +24,11 @@
 #define MAX_RATE_PER_S 100000000u
 #define DEFAULT_TRANSACTION_OPS 100u
 #define MAX_TRANSACTION_OPS 1000000000u
+#define DEFAULT_RSS_INTERVAL_NS (UNITS_NS_PER_S / 100)
+#define MIN_RSS_INTERVAL_NS (UNITS_NS_PER_S / 1000)
+#define IDLE_NS (5ull * UNITS_NS_PER_S)
+#define QUICK_IDLE_NS (1ull * UNITS_NS_PER_S)
+#define MEM_LIMIT_DIVISOR 4
 
 static int list_append(const char ***list, size_t *n, const char *value, struct problem *p) {
     const char **grown = realloc(*list, (*n + 1) * sizeof **list);
@@ -166,6 +172,24 @@ static int take_arrivals(struct options *o, const char *value, struct problem *p
     return 0;
 }
 
+/* value NULL: with the default interval. */
+static int take_rss(struct options *o, const char *value, struct problem *p) {
+    o->watching = WATCH_ALL;
+    if (value == NULL)
+        return 0;
+    if (strcmp(value, "off") == 0)
+        o->watching = WATCH_NONE;
+    else if (units_parse_seconds(value, &o->rss_interval_ns) != 0 || o->rss_interval_ns < MIN_RSS_INTERVAL_NS)
+        return problem_set(p, EINVAL, "allowed are off, or a time from 1ms to a day, such as 10ms or 0.5");
+    return 0;
+}
+
+static int take_mem_limit(struct options *o, const char *value, struct problem *p) {
+    if (units_parse_bytes(value, &o->mem_limit_bytes) != 0)
+        return problem_set(p, EINVAL, "allowed is a number of bytes above 0, such as 4G, 512M or 1000000");
+    return 0;
+}
+
 static int take_membind(struct options *o, const char *value, struct problem *p) {
     if (membind_parse(value, &o->membind) != 0)
         return problem_set(p, EINVAL, "allowed are " MEMBIND_ALLOWED);
@@ -235,7 +259,7 @@ static int take_version(struct options *o, const char *value, struct problem *p)
     return take_action(o, ACTION_VERSION, p);
 }
 
-/* The one table. A row without a name is a heading of the help. */
+/* The one table; an argument in brackets may be left out. A row without a name is a heading of the help. */
 static const struct option_row {
     const char *name, *arg, *help;
     int (*take)(struct options *o, const char *value, struct problem *p);
@@ -250,7 +274,9 @@ static const struct option_row {
      "may be given again (default: all that --list shows as default)",
      take_allocators},
     {"workloads", "LIST",
-     "Names, NAME@SET for a published parameter set, and groups; see --list (default: core)", take_workloads},
+     "Names, NAME@SET for a published parameter set, and groups, such as memory or all; see --list (default: "
+     "core)",
+     take_workloads},
     {"param", "WORKLOAD.NAME=N", "Set a parameter of a workload, see --list; may be given again", take_param},
     {"load", "MODE",
      "dlopen (default): only the workload's objects go to the allocator; preload: the whole "
@@ -269,7 +295,11 @@ static const struct option_row {
      take_timeout},
     {"audit-only", NULL,
      "No timed cells: counts and memory at fixed operations, and what is asked for besides", take_audit_only},
-    {"quick", NULL, "Threads 1,2, three repetitions, 0.2 s: a first look in about a minute", take_quick},
+    {"quick", NULL,
+     "Threads 1,2, 0.2 s, three repetitions of the core workloads and one of others, the sets @quick where "
+     "there "
+     "are some, memory watched for 1 s after the end: a first look, in about a minute for core",
+     take_quick},
     {"plan", "FILE",
      "Run exactly the rows of FILE, in the form of plan.csv; - reads standard input, where each row is run "
      "and written before the next one is read",
@@ -284,6 +314,11 @@ static const struct option_row {
      "turn "
      "from all nodes; NODE: from that NUMA node alone",
      take_membind},
+    {"mem-limit", "SIZE",
+     "Skip workloads that would hold more live bytes, such as 4G or 512M (default: a quarter of the "
+     "machine's memory, "
+     "or of the cgroup's where that is less)",
+     take_mem_limit},
     {"seed", "N", "Seed of order and workloads; printed and recorded (default: 20060401)", take_seed},
     {"wrap", "COMMAND",
      "Run each cell under a command with arguments, split at blanks: 'valgrind --tool=callgrind'", take_wrap},
@@ -315,6 +350,13 @@ static const struct option_row {
     {"transaction-ops", "N", "Operations of the workload that make a transaction (default: 100)",
      take_transaction_ops},
     {"arrivals", "HOW", "poisson (default): at random; fixed: at equal distances", take_arrivals},
+    {"rss", "[INTERVAL]",
+     "Watch the memory of every workload over time, in a pass of its own and in each repetition, with a "
+     "sample each "
+     "INTERVAL (default: 10ms), into rss.csv. Without this option the workloads that are made for it are "
+     "watched, "
+     "once; --rss=off: none",
+     take_rss},
     {NULL, NULL, "Where the results go:", NULL},
     {"out", "DIR", "Folder for the run; must be new or empty (default: results/ and the time)", take_out},
     {"resume", "DIR", "Go on with an interrupted run: what it was asked for, less what is there",
@@ -339,7 +381,7 @@ struct parsing {
 static bool goes_with_plan(const struct option_row *row) {
     return row->take == take_plan || row->take == take_timeout || row->take == take_wrap ||
            row->take == take_out || row->take == take_sample_every || row->take == take_rate ||
-           row->take == take_transaction_ops || row->take == take_arrivals;
+           row->take == take_transaction_ops || row->take == take_arrivals || row->take == take_mem_limit;
 }
 
 static error_t parse_one(int key, char *arg, struct argp_state *state) {
@@ -433,6 +475,7 @@ static int options_settle(struct options *o, struct problem *p) {
     if (o->is_quick) {
         if (o->threads.n == 0)
             o->threads = (struct thread_list){.counts = {1, 2}, .n = 2};
+        o->has_one_rep_beyond_core = o->reps == 0;
         if (o->reps == 0)
             o->reps = QUICK_REPS;
         if (o->duration_ns == 0 && o->ops_total == 0)
@@ -447,7 +490,10 @@ static int options_settle(struct options *o, struct problem *p) {
 }
 
 int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
-    *o = (struct options){.seed = DEFAULT_SEED, .timeout_ns = DEFAULT_TIMEOUT_NS};
+    *o = (struct options){.seed = DEFAULT_SEED,
+                          .timeout_ns = DEFAULT_TIMEOUT_NS,
+                          .rss_interval_ns = DEFAULT_RSS_INTERVAL_NS,
+                          .mem_limit_bytes = machine_memory_bytes() / MEM_LIMIT_DIVISOR};
     o->ambient = environment_describe_ambient(environ);
     if (o->ambient == NULL)
         return problem_set(p, ENOMEM, "out of memory");
@@ -458,6 +504,10 @@ int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
         if (row->name != NULL) {
             rows[i].name = row->name;
             rows[i].arg = row->arg;
+            if (row->arg != NULL && row->arg[0] == '[') {
+                rows[i].arg = "INTERVAL";
+                rows[i].flags = OPTION_ARG_OPTIONAL;
+            }
             rows[i].key = FIRST_KEY + (int)i;
         }
     }
@@ -507,4 +557,18 @@ uint64_t options_duration_ns(const struct options *o, unsigned n_threads) {
     if (o->duration_ns != 0)
         return o->duration_ns;
     return n_threads < LONG_FROM_THREADS ? DEFAULT_SHORT_NS : DEFAULT_LONG_NS;
+}
+
+unsigned options_reps(const struct options *o, const struct workload *row) {
+    return o->has_one_rep_beyond_core && !selection_is_core(row) ? 1 : o->reps;
+}
+
+unsigned options_rss_reps(const struct options *o, const struct workload *row) {
+    if (o->watching == WATCH_COURSES)
+        return (row->flags & WORKLOAD_COURSE) != 0;
+    return o->watching == WATCH_ALL ? options_reps(o, row) : 0;
+}
+
+uint64_t options_idle_ns(const struct options *o) {
+    return o->is_quick ? QUICK_IDLE_NS : IDLE_NS;
 }

@@ -25,6 +25,13 @@ enum instrument {
     INSTRUMENT_PERF,      /* the processor's counters, in the timed pass */
 };
 
+/* Whose memory is watched over time. */
+enum watching {
+    WATCH_COURSES, /* of the workloads that are made for it, once */
+    WATCH_ALL,     /* of every workload, in each repetition */
+    WATCH_NONE,
+};
+
 /* A workload of the sweep with its parameters settled. */
 struct workload_choice {
     const struct workload *row;
@@ -60,11 +67,15 @@ struct options {
     struct membind membind;
     struct latency_options latency;
     bool is_quick;
-    const char *out;    /* NULL: results/<time> */
-    const char *resume; /* NULL: a new run */
-    const char *wrap;   /* NULL: none */
-    char *ambient;      /* variables allocators read that were set outside, see harness/environment.h */
-    const char *plan;   /* NULL: the options say what is measured; "-": standard input does */
+    bool has_one_rep_beyond_core; /* of --quick without --reps: repetitions are for the core workloads */
+    enum watching watching;
+    uint64_t rss_interval_ns; /* from one sample of the rss pass to the next */
+    uint64_t mem_limit_bytes; /* workloads that say that they hold more live are skipped */
+    const char *out;          /* NULL: results/<time> */
+    const char *resume;       /* NULL: a new run */
+    const char *wrap;         /* NULL: none */
+    char *ambient;            /* variables allocators read that were set outside, see harness/environment.h */
+    const char *plan;         /* NULL: the options say what is measured; "-": standard input does */
     /* As given, until options_settle: */
     const char **workload_args, **param_args;
     size_t n_workload_args, n_param_args;
@@ -86,10 +97,20 @@ void options_default_threads(struct options *o, unsigned n_pus);
 /* How long the window of a cell is when a clock ends it. */
 uint64_t options_duration_ns(const struct options *o, unsigned n_threads);
 
+/* Repetitions of the workload's audit and timed cells, and of its rss cells. */
+unsigned options_reps(const struct options *o, const struct workload *row);
+unsigned options_rss_reps(const struct options *o, const struct workload *row);
+
+/* How long a watched process is kept after it has freed everything. */
+uint64_t options_idle_ns(const struct options *o);
+
 /* A workload with all its parameters, "min_bytes=8;max_bytes=512", as plan.csv gives it. 0 or -errno with the
  * reason. */
 int selection_parse_choice(const char *name, const char *params, struct workload_choice *out,
                            struct problem *p);
+
+/* Is it in the group that is swept when no workload is named? */
+bool selection_is_core(const struct workload *row);
 
 /* Settles workloads and parameters from the arguments collected; part of options_parse. */
 int selection_settle(struct options *o, struct problem *p);

@@ -20,7 +20,7 @@ const char *load_name(enum allocator_load load) {
 }
 
 int pass_parse(const char *text, enum cell_pass *out) {
-    static const enum cell_pass planned[] = {PASS_TIMED,        PASS_AUDIT,    PASS_LATENCY,
+    static const enum cell_pass planned[] = {PASS_TIMED,        PASS_AUDIT,    PASS_RSS,    PASS_LATENCY,
                                              PASS_INSTRUCTIONS, PASS_SYSCALLS, PASS_SHARING};
     for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
         *out = planned[i];
@@ -141,10 +141,21 @@ struct passes {
     unsigned n_repeated, n_once;
 };
 
+/* Some workload's memory is watched over time. */
+static bool is_watching(const struct options *o) {
+    for (size_t i = 0; i < o->n_workloads; i++) {
+        if (options_rss_reps(o, o->workloads[i].row) > 0)
+            return true;
+    }
+    return false;
+}
+
 static struct passes passes_of(const struct options *o) {
     struct passes x = {.repeated = {PASS_AUDIT, PASS_TIMED}, .n_repeated = o->is_audit_only ? 1 : 2};
     if (o->latency.is_on)
         x.repeated[x.n_repeated++] = PASS_LATENCY;
+    if (is_watching(o))
+        x.repeated[x.n_repeated++] = PASS_RSS;
     if (o->instrument == INSTRUMENT_CALLGRIND)
         x.once[x.n_once++] = PASS_INSTRUCTIONS;
     if (o->has_syscalls)
@@ -162,43 +173,68 @@ static enum cell_pass pass_of(const struct options *o, unsigned block, unsigned 
     return block < n ? x.repeated[block % x.n_repeated] : x.once[block - n];
 }
 
-/* 0: a clock ends the cell. */
+/* Some workloads have fewer repetitions than others, or none, of a pass. */
+static bool has_cells(const struct options *o, const struct workload *row, enum cell_pass pass,
+                      unsigned repetition) {
+    if (pass == PASS_RSS)
+        return repetition <= options_rss_reps(o, row);
+    return repetition <= options_reps(o, row);
+}
+
+/* An audit is over in some tens of milliseconds, too soon to be looked at every ten. */
+#define WATCHED_OPS_FACTOR 10
+
+/* 0: a clock ends the cell, or it is a course that ends by itself. */
 static uint64_t ops_of(const struct options *o, const struct workload_choice *w, unsigned n_threads,
                        enum cell_pass pass) {
     const struct workload *row = w->row;
+    if (pass == PASS_RSS && (row->flags & WORKLOAD_COURSE) != 0)
+        return 0;
     if (o->ops_total != 0)
         return o->ops_total;
     if (pass == PASS_INSTRUCTIONS)
         return row->audit_ops > COUNTED_OPS_DIVISOR ? row->audit_ops / COUNTED_OPS_DIVISOR : row->audit_ops;
-    return pass != PASS_TIMED && pass != PASS_LATENCY ? workload_audit_ops(row, w->params, n_threads) : 0;
+    if (pass == PASS_TIMED || pass == PASS_LATENCY)
+        return 0;
+    return workload_audit_ops(row, w->params, n_threads) * (pass == PASS_RSS ? WATCHED_OPS_FACTOR : 1);
 }
 
-/* Each identity once, then shuffled. */
-static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells) {
+/* Settles what one cell measures and how it ends. 0 or -ENOMEM. */
+static int cell_fill(const struct options *o, struct plan_cell *cell) {
+    uint64_t n_ops = ops_of(o, cell->workload, cell->slots->n_threads, cell->pass);
+    cell->load = o->load;
+    cell->ops_total = n_ops;
+    cell->seed = plan_mix_seed(o->seed, cell->workload->row->name, cell->repetition);
+    if (cell->pass == PASS_RSS)
+        cell->idle_ns = options_idle_ns(o);
+    else if (n_ops == 0)
+        cell->duration_ns = options_duration_ns(o, cell->slots->n_threads);
+    return plan_cell_identify(cell, o);
+}
+
+/* The cells of a pass in one repetition, each identity at most once, then shuffled. Adds them to the plan. */
+static int block_fill(struct plan *plan, unsigned block) {
     const struct options *o = plan->options;
-    size_t n = 0;
+    struct plan_cell *cells = plan->cells + plan->n_cells;
+    size_t n = 0, identity_idx = 0;
     unsigned repetition;
     const enum cell_pass pass = pass_of(o, block, &repetition);
     for (size_t a = 0; a < o->allocators.n; a++) {
         for (size_t w = 0; w < o->n_workloads; w++) {
-            for (size_t s = 0; s < plan->n_slots; s++, n++) {
-                const struct workload *row = o->workloads[w].row;
-                uint64_t ops_total = ops_of(o, &o->workloads[w], plan->slots[s].n_threads, pass);
-                struct plan_cell *cell = &cells[n];
+            for (size_t s = 0; s < plan->n_slots; s++, identity_idx++) {
+                if (!has_cells(o, o->workloads[w].row, pass, repetition))
+                    continue;
+                struct plan_cell *cell = &cells[n++];
                 *cell = (struct plan_cell){
                     .allocator = &o->allocators.items[a],
                     .workload = &o->workloads[w],
                     .slots = &plan->slots[s],
-                    .load = o->load,
                     .pass = pass,
                     .block = block,
                     .repetition = repetition,
-                    .identity_idx = n,
-                    .ops_total = ops_total,
-                    .duration_ns = ops_total != 0 ? 0 : options_duration_ns(o, plan->slots[s].n_threads),
+                    .identity_idx = identity_idx,
                 };
-                cell->seed = plan_mix_seed(o->seed, row->name, cell->repetition);
-                if (plan_cell_identify(cell, o) != 0)
+                if (cell_fill(o, cell) != 0)
                     return -ENOMEM;
             }
         }
@@ -208,23 +244,22 @@ static int block_fill(struct plan *plan, unsigned block, struct plan_cell *cells
     shuffle(cells, n, &g);
     for (size_t i = 0; i < n; i++)
         cells[i].slot = (unsigned)i;
+    plan->n_cells += n;
     return 0;
 }
 
 int plan_make(struct plan *plan, const struct options *o, const struct topology *t, struct problem *p) {
     *plan = (struct plan){.options = o};
     plan->n_identities = o->allocators.n * o->n_workloads * o->threads.n;
-    int err = plan->n_identities > 0 ? 0 : -ENODATA;
-    if (err != 0)
+    if (plan->n_identities == 0)
         return problem_set(p, ENODATA,
                            "there is nothing to measure: no allocator or no workload is selected");
     const struct passes passes = passes_of(o);
     unsigned n_blocks = o->reps * passes.n_repeated + passes.n_once;
-    plan->n_cells = plan->n_identities * n_blocks;
-    plan->cells = calloc(plan->n_cells, sizeof *plan->cells);
-    err = plan->cells != NULL ? slots_fill(plan, t) : -ENOMEM;
+    plan->cells = calloc(plan->n_identities * n_blocks, sizeof *plan->cells);
+    int err = plan->cells != NULL ? slots_fill(plan, t) : -ENOMEM;
     for (unsigned block = 0; err == 0 && block < n_blocks; block++)
-        err = block_fill(plan, block, plan->cells + block * plan->n_identities);
+        err = block_fill(plan, block);
     if (err != 0) {
         plan_free(plan);
         return problem_set(p, -err, "out of memory while planning");

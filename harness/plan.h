@@ -4,9 +4,11 @@
  *
  * Owns: cells, their order, their identity. Does not know: processes, results, time.
  *
- *   for each repetition a block of audits, then one of timed cells, then one of latencies with --latency: each
- *                       identity once, in an order of its own
+ *   for each repetition a block of audits, then one of timed cells, then one of latencies with --latency, then one of
+ *                       watched cells where memory is watched over time
  *   after them          a block of each pass made once, where asked for: instructions, syscalls, sharing
+ *
+ * A block has each identity once that has this pass and repetition, in an order of its own.
  *
  * Repetitions are outermost and the order inside a block is shuffled, so that slow drift of the machine hits
  * all allocators alike.
@@ -41,7 +43,9 @@ struct plan_cell {
     enum cell_pass pass;
     unsigned block, slot, repetition; /* repetition counts from 1 */
     size_t identity_idx;              /* the same for the audit and the repetitions it vouches for */
-    uint64_t seed, duration_ns, ops_total;
+    uint64_t seed;
+    uint64_t duration_ns, ops_total; /* one of them ends the cell; neither: a course that ends by itself */
+    uint64_t idle_ns;                /* kept after all was freed; 0 but in PASS_RSS */
     char cell_id[PLAN_ID_BYTES];
 };
 
@@ -70,7 +74,7 @@ uint64_t plan_mix_seed(uint64_t seed, const char *workload, unsigned repetition)
 const char *pass_name(enum cell_pass pass);
 const char *load_name(enum allocator_load load);
 /* Of the passes that can be planned, PLAN_PASSES. 0 or -EINVAL. */
-#define PLAN_PASSES "timed, audit, latency, instructions, syscalls, sharing"
+#define PLAN_PASSES "timed, audit, rss, latency, instructions, syscalls, sharing"
 int pass_parse(const char *text, enum cell_pass *out);
 /* 0 or -EINVAL. */
 int load_parse(const char *text, enum allocator_load *out);
@@ -88,6 +92,9 @@ void plan_write_csv(FILE *out, const struct plan *plan);
 
 /* For a person: conditions, placement, every cell in order, an estimate of the time. */
 void plan_write_text(FILE *out, const struct plan *plan, const struct topology *t);
+
+/* How long the cell is by what was asked for: its window, or the holds of its course and the time it is kept after. */
+uint64_t plan_cell_length_ns(const struct plan_cell *cell);
 
 /* What a cell will take, including start and end of its process: an estimate. */
 uint64_t plan_cell_estimate_ns(const struct plan_cell *cell);

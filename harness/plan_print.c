@@ -12,6 +12,17 @@
 #define FIXED_OPS_NS 60000000ull
 #define CALLGRIND_NS 4000000000ull
 #define STRACE_NS 400000000ull
+/* Of a watched cell besides its holds: the stages of a course, or ten times the operations of an audit. */
+#define WATCHED_NS 600000000ull
+
+uint64_t plan_cell_length_ns(const struct plan_cell *cell) {
+    const struct workload_choice *w = cell->workload;
+    bool is_course = cell->pass == PASS_RSS && cell->ops_total == 0;
+    uint64_t hold_ms = is_course && w->row->course_hold_ms != NULL
+                           ? w->row->course_hold_ms(w->params, cell->slots->n_threads)
+                           : 0;
+    return cell->duration_ns + cell->idle_ns + hold_ms * 1000000;
+}
 
 uint64_t plan_cell_estimate_ns(const struct plan_cell *cell) {
     if (cell->pass == PASS_INSTRUCTIONS) /* with more threads there is no process */
@@ -21,6 +32,8 @@ uint64_t plan_cell_estimate_ns(const struct plan_cell *cell) {
         return 0;
     if (cell->pass == PASS_SYSCALLS)
         work_ns += STRACE_NS;
+    if (cell->pass == PASS_RSS)
+        work_ns = WATCHED_NS + plan_cell_length_ns(cell);
     return START_NS + cell->slots->n_threads * THREAD_NS + work_ns;
 }
 
@@ -65,11 +78,22 @@ static void write_cell(FILE *out, size_t position, const struct plan_cell *cell)
     grammar_allocator_label(cell->allocator, label, sizeof label);
     if (cell->ops_total != 0)
         snprintf(length, sizeof length, "%" PRIu64 " ops", cell->ops_total);
-    else
+    else if (cell->duration_ns != 0)
         units_format_duration(cell->duration_ns, length, sizeof length);
+    else
+        snprintf(length, sizeof length, "one course");
     fprintf(out, "%6zu  %s  %-5s %5u  %-20s %-16s %4u  %s\n", position + 1, cell->cell_id,
             pass_name(cell->pass), cell->repetition, cell->workload->row->name, label, cell->slots->n_threads,
             length);
+}
+
+static void write_watching(FILE *out, const struct plan *plan) {
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_cells; i++)
+        n += plan->cells[i].pass == PASS_RSS;
+    if (n > 0)
+        fprintf(out, "            %zu cells watched over time, a sample each %.4g ms\n", n,
+                (double)plan->options->rss_interval_ns / 1e6);
 }
 
 void plan_write_text(FILE *out, const struct plan *plan, const struct topology *t) {
@@ -83,6 +107,9 @@ void plan_write_text(FILE *out, const struct plan *plan, const struct topology *
         fprintf(out, " + %u latency", o->reps);
     fprintf(out, "%s%s%s)\n", o->instrument == INSTRUMENT_CALLGRIND ? " + 1 instructions" : "",
             o->has_syscalls ? " + 1 syscalls" : "", o->has_sharing ? " + 1 sharing" : "");
+    if (o->has_one_rep_beyond_core)
+        fprintf(out, "            workloads outside the group core: 1 audit + 1 timed\n");
+    write_watching(out, plan);
     fprintf(out, "conditions: load %s, placement %s, membind %s, seed %" PRIu64 "\n\n", load_name(o->load),
             placement_name(o->placement), membind_name(&o->membind, membind), o->seed);
     fprintf(out, "threads  processing units by slot\n");

@@ -150,11 +150,18 @@ static int take_words(const struct row *row, struct plan_cell *cell, struct slot
 static int take_length(const struct row *row, struct plan_cell *cell, struct problem *p) {
     bool has_time = row_field(row, COLUMN_DURATION)[0] != '\0',
          has_ops = row_field(row, COLUMN_OPS_TARGET)[0] != '\0';
+    cell->duration_ns = cell->ops_total = 0;
+    if (cell->pass == PASS_RSS)
+        cell->idle_ns = options_idle_ns(row->reader->options);
+    if (cell->pass == PASS_RSS && (cell->workload->row->flags & WORKLOAD_COURSE) != 0) {
+        if (has_time || has_ops)
+            return problem_set(p, EINVAL, "a course that is watched ends by itself");
+        return 0;
+    }
     if (has_time == has_ops)
         return problem_set(p, EINVAL, "one of duration_ns and ops_target must be given");
     if (has_time && cell->pass != PASS_TIMED && cell->pass != PASS_LATENCY)
         return problem_set(p, EINVAL, "a cell of pass %s is ended by ops_target", pass_name(cell->pass));
-    cell->duration_ns = cell->ops_total = 0;
     if (has_time)
         return take_number(row, COLUMN_DURATION, 1, 86400ull * UNITS_NS_PER_S, &cell->duration_ns, p);
     return take_number(row, COLUMN_OPS_TARGET, 1, INT64_MAX, &cell->ops_total, p);

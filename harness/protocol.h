@@ -8,6 +8,8 @@
  *   cell -> driver   struct cell_tids     slot i's thread; each waits for cell_go
  *   driver -> cell   struct cell_go       after each tid was bound and its mask read back
  *   cell -> driver   struct cell_latency  in the latency pass alone, when all went well
+ *   cell -> driver   struct cell_freed    PASS_RSS only: all has been freed, the threads are idle
+ *   driver -> cell   struct cell_go       after it has watched that for a while
  *   cell -> driver   struct cell_result   then _exit
  *
  * Unless its status is ok a result holds nothing but the counts of allocations and frees, where they were taken.
@@ -60,7 +62,7 @@ enum cell_status {
     STATUS_UNPROVEN,
 };
 
-enum cell_message { MSG_SPEC = 1, MSG_PROOF, MSG_TIDS, MSG_GO, MSG_RESULT, MSG_LATENCY };
+enum cell_message { MSG_SPEC = 1, MSG_PROOF, MSG_TIDS, MSG_GO, MSG_FREED, MSG_RESULT, MSG_LATENCY };
 
 struct cell_header {
     uint32_t magic, version, message, n_bytes;
@@ -76,8 +78,10 @@ struct cell_spec {
     char workload[ALLOCATOR_NAME_MAX];
     int64_t params[WORKLOAD_MAX_PARAMS];
     uint32_t n_threads;
-    uint64_t seed;         /* mixed by the driver from master seed, workload and repetition */
-    uint64_t ops_total;    /* fixed number of operations over all threads; 0: duration_ns ends the run */
+    uint64_t seed; /* mixed by the driver from master seed, workload and repetition */
+    /* Fixed number of operations over all threads. 0: duration_ns ends the run, or, in PASS_RSS, a
+     * WORKLOAD_COURSE ends by itself. */
+    uint64_t ops_total;
     uint64_t duration_ns;  /* of the window in which all threads run */
     uint64_t warmup_ops;   /* per thread */
     uint32_t has_counters; /* read the processor's counters in the measured phase */
@@ -95,13 +99,20 @@ struct cell_proof {
     struct allocator_proof proof;
 };
 
+/* In PASS_RSS a descriptor comes with it (SCM_RIGHTS): the memory that holds the cell's struct worker[n_threads],
+ * in which live_bytes and n_generations may be read while the cell runs. */
 struct cell_tids {
     struct cell_header header;
+    int32_t pid; /* of the measured process, which a wrapper may have started */
     uint32_t n_threads;
     int32_t tids[CELL_MAX_THREADS];
 };
 
 struct cell_go {
+    struct cell_header header;
+};
+
+struct cell_freed {
     struct cell_header header;
 };
 
@@ -178,6 +189,7 @@ struct cell_result {
     uint64_t expected_allocs, counted_allocs, counted_frees;               /* counted: audit pass only */
     uint64_t user_ns, sys_ns, run_delay_ns, nvcsw, nivcsw, minflt, majflt; /* measured phase */
     uint64_t start_rss_bytes;                                              /* before the workload's setup */
+    uint64_t table_bytes;                                                  /* see struct cell */
     uint64_t peak_rss_bytes;                                               /* VmHWM, read last */
     uint64_t end_rss_bytes;                                   /* after the run, before teardown */
     uint64_t retained_rss_bytes;                              /* after teardown has freed everything */

@@ -55,6 +55,7 @@ static void result_clear(struct cell_result *r) {
         .minflt = UINT64_MAX,
         .majflt = UINT64_MAX,
         .start_rss_bytes = UINT64_MAX,
+        .table_bytes = UINT64_MAX,
         .peak_rss_bytes = UINT64_MAX,
         .end_rss_bytes = UINT64_MAX,
         .retained_rss_bytes = UINT64_MAX,
@@ -77,6 +78,7 @@ void record_init(struct record *r, const struct run_identity *run, const struct 
     r->exit_code = -1;
     r->alloc_instructions = UINT64_MAX;
     syscall_counts_clear(&r->syscalls);
+    watch_init(&r->watch);
     r->startup_ns = UINT64_MAX;
     result_clear(&r->result);
 }
@@ -86,6 +88,11 @@ void record_forget_memory(struct record *r) {
     x->start_rss_bytes = x->peak_rss_bytes = x->end_rss_bytes = x->retained_rss_bytes = UINT64_MAX;
     x->anon_huge_bytes = UINT64_MAX;
     x->on_node_fraction = NAN;
+}
+
+void record_forget_rates(struct record *r) {
+    struct cell_result *x = &r->result;
+    x->window_ns = x->window_ops = x->min_thread_ops = x->max_thread_ops = UINT64_MAX;
 }
 
 void record_forget_costs(struct record *r) {
@@ -113,6 +120,7 @@ void record_drop_numbers(struct record *r) {
     r->alloc_instructions = UINT64_MAX;
     r->startup_ns = UINT64_MAX;
     r->has_latency = false;
+    watch_result_clear(&r->watch.result);
 }
 
 void record_settle(struct record *r, enum cell_status status, const char *format, ...) {

@@ -11,9 +11,11 @@
 #include "harness/digest.h"
 #include "harness/plan.h"
 #include "harness/strace.h"
+#include "harness/watch.h"
 
 #define RECORD_SCHEMA 1
 #define RUN_ID_BYTES 64
+#define RSS_CSV "rss.csv"
 
 /* The same for all rows of a run. */
 struct run_identity {
@@ -31,6 +33,7 @@ struct record {
     uint64_t alloc_instructions; /* of result.instructions, those of the allocator; UINT64_MAX: not known */
     struct cell_latency latency; /* of the latency pass */
     uint64_t startup_ns;         /* of the latency pass; UINT64_MAX: not known */
+    struct watch watch;          /* of PASS_RSS; watch_free when the record has been written */
     char library_sha256[DIGEST_HEX_BYTES]; /* empty: no file */
     enum cell_status status;
     bool has_proof, has_result, has_latency; /* the message arrived */
@@ -44,6 +47,9 @@ struct record {
 /* A record that has measured nothing yet. */
 void record_init(struct record *r, const struct run_identity *run, const struct options *o,
                  const struct plan_cell *cell);
+
+/* Takes back the rates of a run that was watched: looking at it takes time. */
+void record_forget_rates(struct record *r);
 
 /* Takes back what is no measurement under an instrument that simulates: times, faults, resident memory. */
 void record_forget_costs(struct record *r);
@@ -67,6 +73,9 @@ bool status_is_failure(enum cell_status status);
 /* The header and a row, with line ends. */
 void columns_write_header(FILE *out);
 void columns_write_row(FILE *out, const struct record *r);
+/* rss.csv: its header, and a row for each sample of a watched cell. */
+void columns_write_rss_header(FILE *out);
+void columns_write_rss_rows(FILE *out, const struct record *r);
 /* The dictionary: results/columns.md. */
 void columns_write_markdown(FILE *out);
 

@@ -24,7 +24,20 @@ static bool is_in_group(const struct workload *row, const char *group) {
     return false;
 }
 
-/* preset NULL: the defaults. */
+bool selection_is_core(const struct workload *row) {
+    return is_in_group(row, DEFAULT_GROUP);
+}
+
+/* What --quick takes in place of the defaults; NULL: they are quick enough. */
+static const struct preset *quick_preset(const struct workload *row) {
+    for (const struct preset *preset = row->presets; preset != NULL && preset->name != NULL; preset++) {
+        if (strcmp(preset->name, "quick") == 0)
+            return preset;
+    }
+    return NULL;
+}
+
+/* preset NULL: the defaults, or those of --quick. */
 static int selection_add(struct options *o, const struct workload *row, const struct preset *preset,
                          struct problem *p) {
     struct workload_choice *grown = realloc(o->workloads, (o->n_workloads + 1) * sizeof *grown);
@@ -33,6 +46,8 @@ static int selection_add(struct options *o, const struct workload *row, const st
     o->workloads = grown;
     struct workload_choice *choice = &grown[o->n_workloads];
     *choice = (struct workload_choice){.row = row};
+    if (preset == NULL && o->is_quick)
+        preset = quick_preset(row);
     for (size_t i = 0; row->params[i].name != NULL; i++) {
         choice->params[i] = row->params[i].def;
         for (size_t j = 0; preset != NULL && j < WORKLOAD_MAX_PARAMS && preset->set[j].param != NULL; j++) {
@@ -160,7 +175,7 @@ static const struct param *find_param(const struct workload *row, const char *na
 }
 
 static int unknown_workload(const char *name, struct problem *p) {
-    char known[768];
+    char known[1024];
     known_workloads(known, sizeof known);
     return problem_set(p, EINVAL, "unknown workload '%s'; workloads are %s", name, known);
 }

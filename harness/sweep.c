@@ -26,10 +26,23 @@ struct sweep {
     struct past past;
     struct csv_file samples;
     struct csv_file latency; /* opened with the first cell that is to have some */
+    struct csv_file rss;     /* opened with the first watched cell */
     struct progress progress;
     json_t *manifest;
     json_t *past_allocators; /* that a resumed run met; NULL: not resumed, or checked */
 };
+
+/* A workload that says how much it holds live, and says more than the limit, is not run. */
+static bool exceeds_memory(const struct options *o, const struct plan_cell *cell, struct record *r) {
+    const struct workload_choice *w = cell->workload;
+    uint64_t live_bytes =
+        w->row->peak_live_bytes != NULL ? w->row->peak_live_bytes(w->params, cell->slots->n_threads) : 0;
+    if (live_bytes <= o->mem_limit_bytes)
+        return false;
+    record_settle(r, STATUS_SKIP, "up to %" PRIu64 " bytes would be live, --mem-limit is %" PRIu64,
+                  live_bytes, o->mem_limit_bytes);
+    return true;
+}
 
 /* True if the record is settled without a process: nothing to measure, or nothing that may be believed. */
 static bool settle_unrun(const struct sweep *s, struct record *r, const char *library) {
@@ -40,6 +53,8 @@ static bool settle_unrun(const struct sweep *s, struct record *r, const char *li
         &s->probes.items[cell->allocator - s->bench->options->allocators.items].record;
     if (cell->slots->n_threads < row->min_threads) {
         record_settle(r, STATUS_SKIP, "%s needs at least %u threads", row->name, row->min_threads);
+    } else if (exceeds_memory(s->bench->options, cell, r)) {
+        return true;
     } else if (cell->pass == PASS_INSTRUCTIONS && cell->slots->n_threads != 1) {
         record_settle(r, STATUS_SKIP, "instructions are counted with one thread");
     } else if (cell->pass == PASS_SHARING && cell->slots->n_threads == 1) {
@@ -84,6 +99,11 @@ static void write_latency_header(FILE *out, const struct record *r) {
     latency_write_header(out);
 }
 
+static void write_rss_header(FILE *out, const struct record *r) {
+    (void)r;
+    columns_write_rss_header(out);
+}
+
 /* Opens a file of rows in the folder, with its header if it is new or was torn within it. */
 static int open_rows(struct sweep *s, struct csv_file *file, const char *name,
                      void (*header)(FILE *out, const struct record *r), struct problem *p) {
@@ -96,13 +116,17 @@ static int open_rows(struct sweep *s, struct csv_file *file, const char *name,
     return append_rows(file, header, NULL, p);
 }
 
-/* The latencies of a cell go first: a row in samples.csv says that they are there. */
+/* What belongs to a cell beside its row goes first: a row in samples.csv says that it is there. */
 static int write_row(struct sweep *s, const struct record *r, struct problem *p) {
     int err = 0;
     if (r->cell->pass == PASS_LATENCY && s->latency.fd < 0)
         err = open_rows(s, &s->latency, LATENCY_CSV, write_latency_header, p);
     if (err == 0 && r->cell->pass == PASS_LATENCY)
         err = append_rows(&s->latency, latency_write_rows, r, p);
+    if (err == 0 && r->cell->pass == PASS_RSS && s->rss.fd < 0)
+        err = open_rows(s, &s->rss, RSS_CSV, write_rss_header, p);
+    if (err == 0 && r->cell->pass == PASS_RSS && r->status == STATUS_OK)
+        err = append_rows(&s->rss, columns_write_rss_rows, r, p);
     return err == 0 ? append_rows(&s->samples, columns_write_row, r, p) : err;
 }
 
@@ -130,6 +154,7 @@ static int run_one(struct sweep *s, const struct plan_cell *cell, struct problem
         judge_library(&r, &probe->record);
     if (err == 0)
         err = write_row(s, &r, p);
+    watch_free(&r.watch);
     if (err != 0)
         return err;
     past_count(&s->past, cell, r.status, r.why);
@@ -169,7 +194,7 @@ static int summarize(const struct sweep *s) {
 }
 
 static void name_files(const struct sweep *s) {
-    static const char *const names[] = {"samples.csv", LATENCY_CSV,     "summary.csv",
+    static const char *const names[] = {"samples.csv", LATENCY_CSV,     RSS_CSV,       "summary.csv",
                                         "plan.csv",    "manifest.json", "topology.xml"};
     printf("\nwritten:\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -188,6 +213,8 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
     int close_err = csv_close(&s->samples, &second);
     if (close_err == 0)
         close_err = csv_close(&s->latency, &second);
+    if (s->rss.fd >= 0 && close_err == 0)
+        close_err = csv_close(&s->rss, &second);
     manifest_note_end(s->manifest, &counts, err == COLLECT_STOPPED);
     int save_err = manifest_save(s->manifest, &s->folder, close_err == 0 ? &second : &(struct problem){{0}});
     if (err >= 0 && (close_err != 0 || save_err != 0)) {
@@ -221,6 +248,7 @@ static void sweep_close(struct sweep *s) {
     struct problem ignored = {{0}};
     csv_close(&s->samples, &ignored);
     csv_close(&s->latency, &ignored);
+    csv_close(&s->rss, &ignored);
     probes_free(&s->probes);
     past_free(&s->past);
     json_decref(s->manifest);
@@ -313,7 +341,8 @@ static void sweep_close_new(struct sweep *s) {
 }
 
 int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *const *argv, struct problem *p) {
-    struct sweep s = {.bench = b, .plan = plan, .samples = {.fd = -1}, .latency = {.fd = -1}};
+    struct sweep s = {
+        .bench = b, .plan = plan, .samples = {.fd = -1}, .latency = {.fd = -1}, .rss = {.fd = -1}};
     int code = probe(&s, true, p);
     if (code != 0)
         goto out;
@@ -334,8 +363,12 @@ out:
 
 int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *resumed, json_t *manifest,
                  struct problem *p) {
-    struct sweep s = {
-        .bench = b, .plan = plan, .folder = *resumed, .samples = {.fd = -1}, .latency = {.fd = -1}};
+    struct sweep s = {.bench = b,
+                      .plan = plan,
+                      .folder = *resumed,
+                      .samples = {.fd = -1},
+                      .latency = {.fd = -1},
+                      .rss = {.fd = -1}};
     s.manifest = json_incref(manifest);
     int code = EXIT_USAGE;
     const char *run_id = json_string_value(json_object_get(manifest, "run_id"));
@@ -346,7 +379,8 @@ int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *
         goto out;
     }
     if (manifest_note_resume(manifest, b, p) != 0 || past_check_plan(plan, resumed, p) != 0 ||
-        past_read(&s.past, plan, resumed, p) != 0 || past_trim_rows(resumed, LATENCY_CSV, p) != 0)
+        past_read(&s.past, plan, resumed, p) != 0 || past_trim_rows(resumed, LATENCY_CSV, p) != 0 ||
+        past_trim_rows(resumed, RSS_CSV, p) != 0)
         goto out;
     if (s.past.n_torn_bytes > 0)
         fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",
@@ -448,7 +482,8 @@ static int run_and_conclude(struct sweep *s, struct plan *plan, struct plan_read
 int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *const *argv,
                    struct problem *p) {
     struct plan plan = {.options = b->options};
-    struct sweep s = {.bench = b, .plan = &plan, .samples = {.fd = -1}, .latency = {.fd = -1}};
+    struct sweep s = {
+        .bench = b, .plan = &plan, .samples = {.fd = -1}, .latency = {.fd = -1}, .rss = {.fd = -1}};
     int code = start_books(&s, argc, argv, p);
     if (code == 0) {
         fprintf(stderr, "run-bench: cells of %s, into %s\n", reader->name, s.folder.path);
@@ -461,8 +496,12 @@ int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *
 int sweep_resume_plan(struct bench *b, struct plan_reader *reader, const struct folder *resumed,
                       json_t *manifest, struct problem *p) {
     struct plan plan = {.options = b->options};
-    struct sweep s = {
-        .bench = b, .plan = &plan, .folder = *resumed, .samples = {.fd = -1}, .latency = {.fd = -1}};
+    struct sweep s = {.bench = b,
+                      .plan = &plan,
+                      .folder = *resumed,
+                      .samples = {.fd = -1},
+                      .latency = {.fd = -1},
+                      .rss = {.fd = -1}};
     struct past_rows past = {0};
     s.manifest = json_incref(manifest);
     s.past_allocators = json_incref(json_object_get(manifest, "allocators"));
@@ -470,7 +509,7 @@ int sweep_resume_plan(struct bench *b, struct plan_reader *reader, const struct 
     name_run(&s.run, bench_unix_now_ns());
     snprintf(s.run.run_id, sizeof s.run.run_id, "%s", json_string_value(json_object_get(manifest, "run_id")));
     if (manifest_note_resume(manifest, b, p) != 0 || past_rows_open(&past, resumed, p) != 0 ||
-        past_trim_rows(resumed, LATENCY_CSV, p) != 0)
+        past_trim_rows(resumed, LATENCY_CSV, p) != 0 || past_trim_rows(resumed, RSS_CSV, p) != 0)
         goto out;
     if (past.n_torn_bytes > 0)
         fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",

@@ -70,6 +70,28 @@ int units_parse_seconds(const char *text, uint64_t *out_ns) {
     return -EINVAL;
 }
 
+int units_parse_bytes(const char *text, uint64_t *out_bytes) {
+    static const char suffixes[] = "KMGT";
+    if (!isdigit((unsigned char)text[0]) && text[0] != '.')
+        return -EINVAL;
+    size_t n = strspn(text, "0123456789.");
+    char digits[64], *end;
+    if (n >= sizeof digits)
+        return -EINVAL;
+    memcpy(digits, text, n);
+    digits[n] = '\0';
+    double value = strtod(digits, &end);
+    const char *suffix = text[n] != '\0' ? strchr(suffixes, text[n]) : suffixes;
+    if (end == digits || *end != '\0' || suffix == NULL || (text[n] != '\0' && text[n + 1] != '\0'))
+        return -EINVAL;
+    for (const char *s = suffixes; text[n] != '\0' && s <= suffix; s++)
+        value *= 1024;
+    if (!(value >= 1) || value > 0x1p60)
+        return -ERANGE;
+    *out_bytes = (uint64_t)value;
+    return 0;
+}
+
 void units_format_duration(uint64_t duration_ns, char *out, size_t out_bytes) {
     uint64_t s = (duration_ns + UNITS_NS_PER_S / 2) / UNITS_NS_PER_S;
     if (duration_ns < 60ull * UNITS_NS_PER_S)

@@ -18,6 +18,10 @@ int units_parse_i64(const char *text, int64_t min, int64_t max, int64_t *out);
  * is not above zero or exceeds a day. */
 int units_parse_seconds(const char *text, uint64_t *out_ns);
 
+/* A number of bytes, with an optional unit of powers of 1024: "64M", "1.5G", "4096". 0, -EINVAL, or -ERANGE when it is
+ * below 1 or above 2^60. */
+int units_parse_bytes(const char *text, uint64_t *out_bytes);
+
 /* "0.3 s", "4:05 min", "1:02:03 h". */
 void units_format_duration(uint64_t duration_ns, char *out, size_t out_bytes);
 

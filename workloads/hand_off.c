@@ -185,6 +185,10 @@ static void hand_teardown(struct cell *c) {
         block_set_clear(&c->workers[0], &h->set);
 }
 
+static uint64_t hand_course_hold_ms(const int64_t *p, unsigned n_threads) {
+    return (uint64_t)p[ROUNDS] * n_threads * (uint64_t)p[HOLD_MS];
+}
+
 static uint64_t hand_peak_live_bytes(const int64_t *p, unsigned n_threads) {
     (void)n_threads;
     return (uint64_t)p[BLOCKS] * (uint64_t)p[MAX_BYTES];
@@ -214,4 +218,5 @@ const struct workload workload_hand_off = {
     .teardown = hand_teardown,
     .expected_allocs = cell_ops_total,
     .peak_live_bytes = hand_peak_live_bytes,
+    .course_hold_ms = hand_course_hold_ms,
 };

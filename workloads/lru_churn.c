@@ -136,8 +136,14 @@ static uint64_t lru_peak_live_bytes(const int64_t *p, unsigned n_threads) {
     return max_u64((uint64_t)p[LIMIT_BYTES], n_threads * largest_bytes);
 }
 
+static uint64_t lru_course_hold_ms(const int64_t *p, unsigned n_threads) {
+    (void)n_threads;
+    return 2 * (uint64_t)p[HOLD_MS];
+}
+
 static const struct preset presets[] = {
     {"mesh", "Powers et al. 2019: the defaults", {{"eviction", 0}}},
+    {"quick", "the course that --quick watches", {{"hold_ms", 500}}},
     {"random-eviction", "holes anywhere instead of in order of age", {{"eviction", 1}}},
     {0},
 };
@@ -161,4 +167,5 @@ const struct workload workload_lru_churn = {
     .teardown = block_slots_teardown,
     .expected_allocs = cell_ops_total,
     .peak_live_bytes = lru_peak_live_bytes,
+    .course_hold_ms = lru_course_hold_ms,
 };

@@ -202,8 +202,15 @@ static uint64_t ramp_peak_live_bytes(const int64_t *p, unsigned n_threads) {
     return (uint64_t)p[TOTAL_BYTES] + n_threads * ramp_max_bytes(p, (unsigned)p[CYCLES] - 1);
 }
 
+static uint64_t ramp_course_hold_ms(const int64_t *p, unsigned n_threads) {
+    (void)n_threads;
+    return (uint64_t)p[CYCLES] * (uint64_t)p[HOLD_MS];
+}
+
 static const struct preset presets[] = {
-    {"quick", "the course that --quick watches", {{"cycles", 2}, {"hold_ms", 500}}},
+    {"quick",
+     "the course that --quick watches",
+     {{"total_bytes", 64 << 20}, {"cycles", 2}, {"hold_ms", 500}}},
     {0},
 };
 
@@ -226,4 +233,5 @@ const struct workload workload_ramp_plateau = {
     .teardown = block_slots_teardown,
     .expected_allocs = cell_ops_total,
     .peak_live_bytes = ramp_peak_live_bytes,
+    .course_hold_ms = ramp_course_hold_ms,
 };

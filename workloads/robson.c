@@ -172,6 +172,16 @@ static uint64_t robson_peak_live_bytes(const int64_t *p, unsigned n_threads) {
     return max_u64((uint64_t)p[TOTAL_BYTES], n_threads * robson_share(p, 0)) + n_threads;
 }
 
+static uint64_t robson_course_hold_ms(const int64_t *p, unsigned n_threads) {
+    (void)n_threads;
+    return ((uint64_t)p[PHASES] + 1) * (uint64_t)p[HOLD_MS];
+}
+
+static const struct preset presets[] = {
+    {"quick", "the course that --quick watches", {{"total_bytes", 16 << 20}, {"hold_ms", 50}}},
+    {0},
+};
+
 const struct workload workload_robson = {
     .name = "robson",
     .version = 1,
@@ -180,6 +190,7 @@ const struct workload workload_robson = {
     .op = "malloc, with the frees of its stage",
     .groups = "memory",
     .params = params,
+    .presets = presets,
     .flags = WORKLOAD_COURSE,
     .min_threads = 1,
     .warmup_ops = 5000,
@@ -190,4 +201,5 @@ const struct workload workload_robson = {
     .teardown = block_slots_teardown,
     .expected_allocs = cell_ops_total,
     .peak_live_bytes = robson_peak_live_bytes,
+    .course_hold_ms = robson_course_hold_ms,
 };

@@ -211,6 +211,13 @@ static uint64_t sparse_peak_live_bytes(const int64_t *p, unsigned n_threads) {
                    n_survivors * FIRST_MAX_BYTES + n_blocks / 2 * (uint64_t)p[SECOND_BYTES]);
 }
 
+#define HOLDS_OF_CYCLE 4
+
+static uint64_t sparse_course_hold_ms(const int64_t *p, unsigned n_threads) {
+    (void)n_threads;
+    return HOLDS_OF_CYCLE * (uint64_t)p[CYCLES] * (uint64_t)p[HOLD_MS];
+}
+
 static const struct preset presets[] = {
     {"random-order", "survivors lie anywhere", {{"order", RANDOM}}},
     {"quick", "the course that --quick watches", {{"cycles", 1}, {"hold_ms", 500}}},
@@ -236,4 +243,5 @@ const struct workload workload_sparse_survivor = {
     .teardown = block_slots_teardown,
     .expected_allocs = cell_ops_total,
     .peak_live_bytes = sparse_peak_live_bytes,
+    .course_hold_ms = sparse_course_hold_ms,
 };

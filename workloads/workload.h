@@ -83,8 +83,8 @@ struct worker {
     struct cell *cell;
     struct prng prng; /* seeded from (master seed, workload, repetition, slot): same for every allocator */
     unsigned idx;
-    uint32_t n_generations; /* successors made in this phase; the harness counts */
-    uint64_t ops_before;    /* of finished phases: the harness adds ops and clears it before the next phase */
+    _Atomic uint32_t n_generations; /* successors made in this phase; the harness counts */
+    uint64_t ops_before; /* of finished phases: the harness adds ops and clears it before the next phase */
     uint64_t n_remote_frees; /* frees of blocks another thread had allocated; measured phase */
     uint64_t n_frees;        /* frees the workload made in the measured phase, for the remote fraction */
     void *state;             /* the workload's own, per slot */
@@ -144,6 +144,8 @@ struct workload {
     /* Upper bound of the bytes live at any time, all threads together; NULL = not stated. A workload that
      * states it keeps worker->live_bytes. */
     uint64_t (*peak_live_bytes)(const int64_t *params, unsigned n_threads);
+    /* Of a WORKLOAD_COURSE: how long it holds in all, ms; NULL = it never holds. */
+    uint64_t (*course_hold_ms)(const int64_t *params, unsigned n_threads);
 };
 
 enum workload_needs { NEEDS_CALLOC = 1, NEEDS_REALLOC = 2, NEEDS_ALIGNED = 4, NEEDS_USABLE_SIZE = 8 };

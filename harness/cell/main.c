@@ -56,14 +56,28 @@ static void receive(void *message, uint32_t kind, uint32_t n_bytes) {
         die("not the message that was expected");
 }
 
-static void send_message(void *message, uint32_t kind, uint32_t n_bytes) {
+/* fd is sent along unless it is negative. */
+static void send_message_with(void *message, uint32_t kind, uint32_t n_bytes, int fd) {
     *(struct cell_header *)message = (struct cell_header){CELL_MAGIC, CELL_VERSION, kind, n_bytes};
+    struct iovec text = {message, n_bytes};
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof fd)] = {0};
+    struct msghdr m = {.msg_iov = &text, .msg_iovlen = 1};
+    if (fd >= 0) {
+        m.msg_control = room;
+        m.msg_controllen = sizeof room;
+        *CMSG_FIRSTHDR(&m) = (struct cmsghdr){CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &fd, sizeof fd);
+    }
     ssize_t n;
     do
-        n = send(CELL_FD, message, n_bytes, MSG_NOSIGNAL);
+        n = sendmsg(CELL_FD, &m, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     if (n != (ssize_t)n_bytes)
         die("the driver is gone");
+}
+
+static void send_message(void *message, uint32_t kind, uint32_t n_bytes) {
+    send_message_with(message, kind, n_bytes, -1);
 }
 
 static bool is_text(const char *text, size_t n_bytes) {
@@ -81,7 +95,7 @@ static void receive_spec(void) {
         return;
     if (spec.n_threads < 1 || spec.n_threads > CELL_MAX_THREADS)
         die("number of threads out of range");
-    if (!spec.ops_total && !spec.duration_ns)
+    if (!spec.ops_total && !spec.duration_ns && spec.pass != PASS_RSS)
         die("neither operations nor a duration");
     if (spec.pass == PASS_LATENCY && (spec.sample_every < 1 || (spec.rate_per_s && !spec.transaction_ops)))
         die("no sampling interval, or transactions without operations");
@@ -101,6 +115,8 @@ static const char *why_unsupported(const struct workload *w) {
         return "the allocator has no aligned_alloc";
     if ((w->needs & NEEDS_USABLE_SIZE) && !ops->usable_size)
         return "the allocator has no malloc_usable_size";
+    if (spec.pass == PASS_RSS && !spec.ops_total && !(w->flags & WORKLOAD_COURSE))
+        return "the workload does not end by itself";
     if ((flags & ALLOCATOR_FLOOR) && !(w->flags & WORKLOAD_NO_LIVE_SET))
         return "a floor holds one block, the workload needs a live set";
     if ((flags & ALLOCATOR_FLOOR) && spec.pass == PASS_SHARING)
@@ -253,7 +269,7 @@ static void judge_counts(void) {
 }
 
 static bool is_counted(void) {
-    return spec.pass == PASS_AUDIT || spec.pass == PASS_SHARING;
+    return spec.pass == PASS_AUDIT || spec.pass == PASS_RSS || spec.pass == PASS_SHARING;
 }
 
 /* An address that two hold at a time belongs to no allocator. */
@@ -296,6 +312,26 @@ static void report_latency(void) {
         send_message(&latency, MSG_LATENCY, sizeof latency);
 }
 
+/* Says who the threads are and waits until the driver has bound them. */
+static void await_go(void) {
+    struct cell_go go;
+    tids.pid = (int32_t)getpid();
+    tids.n_threads = spec.n_threads;
+    for (unsigned i = 0; i < spec.n_threads; i++)
+        tids.tids[i] = run.slots[i].tid;
+    send_message_with(&tids, MSG_TIDS, sizeof tids, run.is_watched ? run.workers_fd : -1);
+    receive(&go, MSG_GO, sizeof go);
+}
+
+/* All has been freed and all threads wait: nothing happens here until the driver has seen enough. */
+static void stay_idle(void) {
+    static struct cell_freed freed;
+    struct cell_go go;
+    trim_code();
+    send_message(&freed, MSG_FREED, sizeof freed);
+    receive(&go, MSG_GO, sizeof go);
+}
+
 static void measure(const struct workload *workload) {
     clear_result();
     const struct alloc_ops *heap = wrap_entries();
@@ -305,12 +341,7 @@ static void measure(const struct workload *workload) {
     }
     if (run_create(&run, &spec, workload, heap))
         finish_failed();
-    tids.n_threads = spec.n_threads;
-    for (unsigned i = 0; i < spec.n_threads; i++)
-        tids.tids[i] = run.slots[i].tid;
-    send_message(&tids, MSG_TIDS, sizeof tids);
-    struct cell_go go;
-    receive(&go, MSG_GO, sizeof go);
+    await_go();
 
     trim_code();
     trim_reset_peak();
@@ -328,6 +359,10 @@ static void measure(const struct workload *workload) {
         result.expected_allocs = workload->expected_allocs(&run.cell);
     if (workload->teardown)
         workload->teardown(&run.cell);
+    result.table_bytes = run.cell.table_bytes;
+    if (run.is_watched)
+        stay_idle();
+    run_end(&run);
     report_end();
     judge_ops();
     if (is_counted())

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <sys/prctl.h>
 
@@ -44,9 +46,20 @@ static int wait_gate(struct run *r) {
     return -atomic_load(&r->cell.failed_errno);
 }
 
+/* Memory that the driver may map, too. NULL when there is none. */
+static struct worker *make_shared_workers(struct run *r) {
+    size_t n_bytes = r->cell.n_threads * sizeof(struct worker);
+    r->workers_fd = memfd_create("workers", MFD_CLOEXEC);
+    if (r->workers_fd < 0 || ftruncate(r->workers_fd, (off_t)n_bytes) != 0)
+        return NULL;
+    void *map = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, r->workers_fd, 0);
+    return map == MAP_FAILED ? NULL : map;
+}
+
 static int make_slots(struct run *r) {
     struct cell *c = &r->cell;
-    c->workers = scratch_alloc(c->n_threads * sizeof *c->workers, WORKER_ALIGN_BYTES);
+    c->workers = r->is_watched ? make_shared_workers(r)
+                               : scratch_alloc(c->n_threads * sizeof *c->workers, WORKER_ALIGN_BYTES);
     r->slots = scratch_alloc(c->n_threads * sizeof *r->slots, WORKER_ALIGN_BYTES);
     if (!c->workers || !r->slots)
         return cell_fail(c, ENOMEM, "no memory for the workers");
@@ -70,6 +83,8 @@ int run_create(struct run *r, const struct cell_spec *spec, const struct workloa
     r->cell.n_threads = spec->n_threads;
     r->cell.seed = spec->seed;
     r->cell.shared_line_fraction = NAN;
+    r->is_watched = spec->pass == PASS_RSS;
+    r->cell.is_course = r->is_watched && spec->ops_total == 0;
     r->gate.n_threads = spec->n_threads;
     r->gate.bell = &r->bell;
     pthread_mutex_init(&r->window_lock, NULL);
@@ -96,7 +111,8 @@ static void begin_phase(struct run *r, enum phase phase) {
         atomic_store(&w->ops, 0);
         w->n_generations = 0;
         if (phase == PHASE_WARMUP)
-            w->ops_budget = r->spec->warmup_ops;
+            w->ops_budget =
+                c->is_course ? 0 : r->spec->warmup_ops; /* a course is watched from its beginning */
         else
             w->ops_budget = total ? total / n + (i < total % n) : UINT64_MAX;
     }
@@ -157,7 +173,7 @@ int run_measure(struct run *r) {
         open_counters(r);
     note_edge(r, true);
     gate_open(&r->gate);
-    if (r->spec->ops_total == 0)
+    if (r->spec->ops_total == 0 && !c->is_course)
         end_by_clock(r);
     err = wait_gate(r);
     note_edge(r, false);
@@ -167,6 +183,11 @@ int run_measure(struct run *r) {
     return err;
 }
 
+static void join_all(struct run *r) {
+    for (unsigned i = 0; i < r->cell.n_threads; i++)
+        pthread_join(r->slots[i].thread, NULL);
+}
+
 int run_finish(struct run *r) {
     struct cell *c = &r->cell;
     gate_open(&r->gate);
@@ -174,14 +195,23 @@ int run_finish(struct run *r) {
     if (err)
         return err;
     gate_open(&r->gate);
-    for (unsigned i = 0; i < c->n_threads; i++)
-        pthread_join(r->slots[i].thread, NULL);
+    if (!r->is_watched)
+        join_all(r);
+    else if ((err = wait_gate(r)) != 0)
+        return err;
     if (r->workload->verify) {
         err = r->workload->verify(c);
         if (err)
             cell_fail(c, -err, "the workload's verification failed");
     }
     return -atomic_load(&c->failed_errno);
+}
+
+void run_end(struct run *r) {
+    if (!r->is_watched)
+        return;
+    gate_open(&r->gate);
+    join_all(r);
 }
 
 static void report_window(const struct run *r, struct cell_result *out) {
@@ -208,7 +238,8 @@ static void report_slots(const struct run *r, struct cell_result *out) {
         out->ops += atomic_load(&w->ops);
         n_remote += w->n_remote_frees;
         n_frees += w->n_frees;
-        n_generations = w->n_generations < n_generations ? w->n_generations : n_generations;
+        uint64_t n_own = atomic_load(&w->n_generations);
+        n_generations = n_own < n_generations ? n_own : n_generations;
         first_start = s->start_ns < first_start ? s->start_ns : first_start;
         last_start = s->start_ns > last_start ? s->start_ns : last_start;
         last_finish = s->finish_ns > last_finish ? s->finish_ns : last_finish;

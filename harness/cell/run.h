@@ -54,6 +54,8 @@ struct run {
     struct probe_usage usage_before, usage_after;
     struct alloc_sharing sharing_before, sharing_after; /* of the measured phase, in the sharing pass */
     struct counters counters;                           /* of the measured phase, when spec->has_counters */
+    bool is_watched; /* PASS_RSS: the workers can be read from outside, threads end only at run_end */
+    int workers_fd;  /* the memory they lie in, when is_watched */
 };
 
 /* Fills run and makes its threads, which publish their tids and wait. 0, or -errno after cell_fail. */
@@ -64,9 +66,12 @@ int run_create(struct run *r, const struct cell_spec *spec, const struct workloa
  * are wherever they are, and all that is left to do is to report and exit. */
 int run_measure(struct run *r);
 
-/* From the probe to the end of the last thread and verify; everything is still allocated that the threads'
- * teardown leaves. 0, or -errno after cell_fail, as above. */
+/* From the probe through the threads' teardown, after which they end unless they are watched, to verify;
+ * everything is still allocated that the threads' teardown leaves. 0, or -errno after cell_fail, as above. */
 int run_finish(struct run *r);
+
+/* Ends the threads of a watched run; nothing to do in others. */
+void run_end(struct run *r);
 
 /* What the measured phase gave: counts, times, window, usage. Times and counts of other origin are left alone. */
 void run_report(const struct run *r, struct cell_result *result);

@@ -146,5 +146,7 @@ void *slot_main(void *arg) {
     s->phase = PHASE_TEARDOWN;
     if (r->workload->thread_teardown)
         r->workload->thread_teardown(s->worker);
+    if (r->is_watched)
+        gate_pass(&r->gate); /* alive and idle, until main has seen what is kept of all that was freed */
     return NULL;
 }

@@ -9,7 +9,10 @@ from functools import partial
 from heapdyno import contrast, drift, tradeoff
 from heapdyno.draw import draw_overview, draw_panel, draw_picture
 from heapdyno.draw_latency import draw_latency
+from heapdyno.draw_memory import (draw_bars, draw_bars_panel, draw_time, draw_time_overview,
+                                  draw_time_panel)
 from heapdyno.latency import describe_latency, latency_pictures
+from heapdyno.memory_picture import bar_pictures, time_pictures, widest
 from heapdyno.picture import METRICS, describe, machine_of, picture
 
 
@@ -101,4 +104,25 @@ def in_order(run, summary):
                       partial(drift.draw, found, summary["label"], machine_of(run)))
 
 
-SOURCES = (against_threads, speed_against_memory, by_percentile, against_reference, in_order)
+def over_time(run, _):
+    """Memory held over time: one figure a comparison and thread count, and one with a panel a workload."""
+    pictures = time_pictures(run)
+    for p in pictures:
+        ends = ", ".join(f"{c.title} {c.values[-1]:.3g}" for c in p.curves)
+        yield Drawing(p.name, p.heading, f"MiB held over seconds. At the end, from the top: {ends}. {p.caption}.",  # noqa: E501
+                      p.comparison, partial(draw_time, p), partial(draw_time_panel, p))
+    if len({p.comparison for p in pictures}) > 1:
+        yield Drawing("overview-memory", "memory held over time, MiB", "One small panel for each workload.", None,  # noqa: E501
+                      partial(draw_time_overview, widest(pictures)), is_overview=True)
+
+
+def retained(run, summary):
+    """Memory retained after everything was freed: bars."""
+    for p in bar_pictures(run, summary):
+        text = "; ".join(f"{title} " + ", ".join(f"{v:.3g}" for v in values) for _, title, _, values in p.bars)  # noqa: E501
+        yield Drawing(p.name, p.heading, f"MiB held after {', '.join(p.moments)}: {text}. {p.caption}.",
+                      p.comparison, partial(draw_bars, p), partial(draw_bars_panel, p))
+
+
+SOURCES = (against_threads, speed_against_memory, by_percentile, against_reference, in_order, over_time,
+           retained)

@@ -16,6 +16,11 @@ TABLES = {
     "lat_p50_ns": ("median latency, ns (less is better)", 1, min),
     "lat_p99_ns": ("99th percentile of latency, ns (less is better)", 1, min),
     "lat_p999_ns": ("99.9th percentile of latency, ns (less is better)", 1, min),
+    "fragmentation": ("fragmentation, bytes held for each byte live at the peak (less is better)", 1, min),
+    "retained_1s_bytes": ("retained, MiB held 1 s after everything was freed, threads alive (less is better)",
+                          MIB, min),
+    "retained_5s_bytes": ("retained, MiB held 5 s after everything was freed, threads alive (less is better)",
+                          MIB, min),
     "shared_line_fraction": ("64-byte lines with objects of several threads, % (less is better)", 0.01, min),
 }
 
@@ -28,6 +33,8 @@ def three_digits(value):
     """The value with three significant digits and no exponent: 0.0123, 1.23, 12.3, 123, 1230."""
     if value == 0:
         return "0"
+    if value < 0:
+        return "-" + three_digits(-value)
     decimals = 2 - math.floor(math.log10(abs(value)))
     rounded = round(value, decimals)
     decimals = 2 - math.floor(math.log10(abs(rounded)))
@@ -101,9 +108,10 @@ def format_run(run, summary, width=WIDTH):
     if run.n_planned is not None and n_rows < run.n_planned:
         lines.append(f"INCOMPLETE: {n_rows} of {run.n_planned} planned processes were measured")
     for comparison in summary["comparison"].unique():
+        measured = set(summary.loc[summary["comparison"] == comparison, "metric"])
         for metric in TABLES:
             of_table = summary[(summary["comparison"] == comparison) & (summary["metric"] == metric)]
-            if len(of_table):
+            if len(of_table) and not (metric == "retained_1s_bytes" and "retained_5s_bytes" in measured):
                 lines += [""] + format_table(of_table, metric, width)
     failures = format_failures(run.samples, width)
     lines += [""] + failures if failures else []
@@ -149,7 +157,7 @@ def _align(texts):
         cut = next((i for i, c in enumerate(text) if c in " *~+" and i > 0), None)
         heads.append(text[:cut + 1] if cut is not None else text + " ")
         tails.append(text[cut + 1:] if cut is not None else "")
-    is_word = [not h[0].isdigit() for h in heads]
+    is_word = [not h.lstrip("-")[:1].isdigit() for h in heads]
     head_width = max((len(h) for h, w in zip(heads, is_word) if not w), default=0)
     tail_width = max(map(len, tails))
     width = max([head_width + tail_width] + [len(h) for h, w in zip(heads, is_word) if w])
@@ -200,7 +208,7 @@ def format_legend(run, summary, width):
     lines.append("* best median; ~ its interval overlaps that of the best: this run cannot tell them apart")
     if (shown["n_failed"] > 0).any():
         lines.append("! some repetitions failed: the number stands for the others only and is never best")
-    if (summary["n_unmeasured"] > 0).any():
+    if (summary.loc[summary["metric"] == "ops_per_s", "n_unmeasured"] > 0).any():
         lines.append("none: the threads never all ran together, so there is no rate")
     if has_gaps(summary[summary["metric"].isin(TABLES)]):
         lines.append("- not measured")

@@ -50,7 +50,7 @@ plan_refused() {
 }
 
 @test "what was measured before a bad row is kept" {
-  plan_refused "pass 'rss': allowed are timed, audit" 's/,audit,/,rss,/'
+  plan_refused "pass 'probe': allowed are timed, audit" 's/,audit,/,probe,/'
   [ "$(wc -l <"$OUT/samples.csv")" -eq 2 ]
 }
 

@@ -1,10 +1,11 @@
 """Measures what whole programs pay for each allocator under LD_PRELOAD, and holds arena to its targets.
 
 Writes samples.csv, manifest.json and table.txt into the folder, and prints the table. Repetitions are
-outermost; in each, the allocators are run in an order of its own. Exit codes: 0, or 2 when something
-cannot be measured.
+outermost; in each, the allocators are run in an order of its own. Exit codes: 0; 2 for a wrong command line
+or a library that cannot be proved; 4 when a program failed: samples.csv has its message.
 """
 import argparse
+import csv
 import json
 import os
 import platform
@@ -70,33 +71,53 @@ def median_start_ns(program, path):
 
 
 def measure_program(program, name, path):
-    """{measure: value} of one repetition."""
+    """Yields (measure, value) of one repetition."""
     def ask(*words, conf=""):
         return preload.run([program, *words], path, conf)
 
-    found = {"idle_peak_rss_bytes": float(ask("idle")), "start_ns": median_start_ns(program, path),
-             "churn_us": float(ask("churn", str(N_THREADS)))}
+    yield "idle_peak_rss_bytes", float(ask("idle"))
+    yield "start_ns", median_start_ns(program, path)
+    yield "churn_us", float(ask("churn", str(N_THREADS)))
     for size, n in programs.SIZES.items():
-        found[f"bytes_per_object_{size}"] = float(ask("bytes", str(size), str(n)))
+        yield f"bytes_per_object_{size}", float(ask("bytes", str(size), str(n)))
     for mode in ("light", "idle"):
         conf = DECAY.get(name, "")
         if conf and mode == "idle":
             conf += ",background_thread:true"
         for line in ask("retain", mode, conf=conf).splitlines():
             ms, held = line.split()
-            found[f"retained_{mode}_{ms}_bytes"] = float(held)
-    return found
+            yield f"retained_{mode}_{ms}_bytes", float(held)
 
 
 def repeat(libraries, reps, measure, order):
-    """Rows of samples.csv; `measure(name, path)` gives the values of one allocator."""
-    rows = []
+    """Yields rows of samples.csv; `measure(name, path)` yields the values of one allocator. What fails is a
+    row with the message as its status, and ends that allocator's repetition only."""
     for repetition in range(1, reps + 1):
         names = list(libraries)
         order.shuffle(names)
         for name in names:
-            rows += [{"repetition": repetition, "allocator": name, "measure": key, "value": value}
-                     for key, value in measure(name, libraries[name]["path"]).items()]
+            try:
+                for key, value in measure(name, libraries[name]["path"]):
+                    yield repetition, name, key, value, "ok"
+            except RunError as error:
+                print(f"bar_programs: {name}, repetition {repetition}: {error}", file=sys.stderr)
+                yield repetition, name, "", "", str(error)
+
+
+def measure_all(args, libraries, program, redis):
+    """The rows of samples.csv, each written as soon as it is there."""
+    order = random.Random(SEED)
+    rows = []
+    with open(args.out / "samples.csv", "w", encoding="utf-8", newline="") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(programs.COLUMNS)
+        for measure, reps in ((lambda name, path: measure_program(program, name, path), args.reps),
+                              (lambda _, path: redis_program.measure(redis, path),
+                               args.redis_reps if redis else 0)):
+            for row in repeat(libraries, reps, measure, order):
+                rows.append(row)
+                writer.writerow(row)
+                f.flush()
     return rows
 
 
@@ -133,20 +154,15 @@ def main(argv):
         args.out.mkdir(parents=True)
     except FileExistsError:
         raise RunError(f"--out {args.out}: exists already; name a new folder") from None
-    order = random.Random(SEED)
-    rows = repeat(libraries, args.reps, lambda name, path: measure_program(program, name, path), order)
-    if redis:
-        rows += repeat(libraries, args.redis_reps, lambda _, path: redis_program.measure(redis, path), order)
-    else:
+    if not redis:
         print("bar_programs: redis-server or redis-benchmark is not installed: not measured",
               file=sys.stderr)
-    samples = programs.to_samples(rows)
-    samples.to_csv(args.out / "samples.csv", index=False)
+    rows = measure_all(args, libraries, program, redis)
     write_manifest(args.out / "manifest.json", args, libraries, redis, started, argv)
-    text = programs.format_programs(samples, list(libraries))
+    text = programs.format_programs(programs.to_samples(rows), list(libraries))
     (args.out / "table.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
-    return 0
+    return 0 if all(row[-1] == "ok" for row in rows) else 4
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import subprocess
 from heapdyno.run import RunError
 
 ALLOCATORS = ("arena", "glibc", "jemalloc", "mimalloc", "tcmalloc", "tbbmalloc")
+TIMEOUT_S = 300
 BOUND = re.compile(r"binding file (\S+) \[\d+\] to (\S+) \[\d+\]: normal symbol `(malloc|free)'")
 
 
@@ -35,7 +36,11 @@ def environment(path, conf=""):
 
 def run(command, path, conf=""):
     """Standard output of a program on the library `path`. RunError when it fails."""
-    done = subprocess.run(command, env=environment(path, conf), capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, env=environment(path, conf), capture_output=True, text=True,
+                              timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise RunError(f"{' '.join(map(str, command))} with {path}: not done in {TIMEOUT_S} s") from None
     if done.returncode != 0 or done.stderr:
         raise RunError(f"{' '.join(map(str, command))} with {path}: exit code {done.returncode}: "
                        f"{done.stderr.strip()}")

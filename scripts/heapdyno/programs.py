@@ -9,6 +9,7 @@ from heapdyno.stats import median_interval
 
 OF = "arena"
 BASE = "glibc"
+COLUMNS = ["repetition", "allocator", "measure", "value", "status"]
 MIB = 1024 * 1024
 
 
@@ -162,4 +163,5 @@ def format_programs(samples, allocators):
 
 
 def to_samples(rows):
-    return pd.DataFrame(rows, columns=["repetition", "allocator", "measure", "value"])
+    """The rows that have a value, as a table."""
+    return pd.DataFrame([row for row in rows if row[-1] == "ok"], columns=COLUMNS)

@@ -13,7 +13,7 @@ from heapdyno.run import RunError
 
 N_KEYS = 1000000
 KEY_BYTES = 100
-N_REQUESTS = {"lrange_100": 50000}
+N_REQUESTS = {"lrange_100": 20000}
 """Of a test; 200,000 otherwise. One LRANGE_100 sends 100 elements."""
 START_S = 10
 
@@ -31,7 +31,7 @@ def _free_port():
 
 
 def _ask(port, *words):
-    """The first line of the server's answer, or all of a bulk."""
+    """The first line of the server's answer, or all of a bulk. OSError when there is none."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
         s.sendall((" ".join(map(str, words)) + "\r\n").encode())
         with s.makefile("rb") as answer:
@@ -83,7 +83,10 @@ def _resident_bytes(pid):
 def _requests_per_s(benchmark, port, test):
     command = [benchmark, "-h", "127.0.0.1", "-p", str(port), "-P", "16", "-r", "100000", "-d", "100",
                "-n", str(N_REQUESTS.get(test, 200000)), "-t", test, "--csv"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=preload.TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise RunError(f"{' '.join(command)}: not done in {preload.TIMEOUT_S} s") from None
     rates = {row[0]: float(row[1]) for row in csv.reader(done.stdout.splitlines())
              if row and row[0] != "test"}
     if done.returncode != 0 or REDIS_TESTS[test] not in rates:
@@ -93,16 +96,16 @@ def _requests_per_s(benchmark, port, test):
 
 
 def measure(redis, path):
-    """{measure: value} of a server of its own: each test, then a fill of N_KEYS keys and FLUSHALL."""
+    """Yields (measure, value) of a server of its own: each test, then a fill of N_KEYS keys and FLUSHALL."""
     server, benchmark = redis
     with serve(server, path) as (process, port):
-        found = {f"redis_{test}_rps": _requests_per_s(benchmark, port, test) for test in REDIS_TESTS}
+        for test in REDIS_TESTS:
+            yield f"redis_{test}_rps", _requests_per_s(benchmark, port, test)
         _ask(port, "FLUSHALL")
         _ask(port, "DEBUG", "POPULATE", N_KEYS, "key", KEY_BYTES)
         if _ask(port, "DBSIZE") != f":{N_KEYS}":
             raise RunError(f"redis-server with {path}: DBSIZE is not {N_KEYS} after the fill")
-        found["redis_filled_rss_bytes"] = _resident_bytes(process.pid)
+        yield "redis_filled_rss_bytes", _resident_bytes(process.pid)
         _ask(port, "FLUSHALL")
         time.sleep(2)
-        found["redis_flushed_rss_bytes"] = _resident_bytes(process.pid)
-    return found
+        yield "redis_flushed_rss_bytes", _resident_bytes(process.pid)

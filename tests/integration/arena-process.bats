@@ -92,3 +92,17 @@ long() {
   MALLOC_CONF=tcache:false on "$STRESS/fork_storm" "$(long 20 500)"
   MALLOC_CONF=tcache_gc_bytes:1024,dirty_decay_ms:1,narenas:2 on "$STRESS/fork_storm" "$(long 30 500)"
 }
+
+@test "the program of the bar measures what it is asked for" {
+  [ "$(LD_PRELOAD=$BUILD/libarena.so "$STRESS/bar_program" idle)" -gt 100000 ]
+  # An object of 4096 bytes that was written cannot take less, nor twice as much.
+  run env LD_PRELOAD="$BUILD/libarena.so" "$STRESS/bar_program" bytes 4096 5000
+  [ "$status" -eq 0 ]
+  [ "${output%.*}" -ge 4096 ] && [ "${output%.*}" -lt 8192 ]
+  LD_PRELOAD=$BUILD/libarena.so "$STRESS/bar_program" churn 20
+  run "$STRESS/bar_program" bytes 0 1
+  [ "$status" -eq 2 ]
+  [[ $output == *"'0': a whole number above 0"* ]]
+  run "$STRESS/bar_program" retain
+  [ "$status" -eq 2 ]
+}

@@ -1,11 +1,14 @@
 """Whole programs under LD_PRELOAD: the list of allocators, the proof, the verdicts, the table."""
+import random
 import subprocess
 import sys
 
+import bar_programs
 import pytest
 from conftest import SCRIPTS
 from heapdyno import preload, programs
 from heapdyno.programs import MIB, Target, judge
+from heapdyno.run import RunError
 
 LIST = """Allocators (* = in a sweep that names none):
 
@@ -85,7 +88,7 @@ def test_what_it_is_held_against_must_be_measured():
 
 
 def samples(measure, **by_name):
-    return [{"repetition": r, "allocator": name, "measure": measure, "value": v}
+    return [(r, name, measure, v, "ok")
             for name, its in of(**by_name).items() for r, v in its.items()]
 
 
@@ -93,13 +96,29 @@ def test_table_has_units_and_targets():
     rows = (samples("idle_peak_rss_bytes", arena=[1.5 * MIB] * 6, glibc=[MIB] * 6)
             + samples("churn_us", arena=[20.0] * 6, glibc=[20.0] * 6)
             + samples("retained_light_1000_bytes", arena=[-4096.0] * 6)
-            + samples("redis_set_rps", arena=[100000.0]))
+            + samples("redis_set_rps", arena=[100000.0]) + [(1, "jemalloc", "", "", "exit code 1")])
     text = programs.format_programs(programs.to_samples(rows), ["arena", "glibc", "jemalloc"])
     assert "at most 0.4 MiB above glibc; arena 0.5 MiB [0.5, 0.5]: missed" in text
     assert "at most 1.304 of glibc's; arena 1 [1, 1]: met" in text
     assert "arena     100.0\n" in text and "best other's; not measured" in text
     assert "-0.00391" in text
     assert "jemalloc" not in text and "bytes of an object" not in text
+
+
+def test_failure_ends_one_repetition_of_one_allocator(capsys):
+    def measure(name, path):
+        yield "start_ns", 1.0
+        if name == "glibc":
+            raise RunError(f"{path} crashed")
+        yield "churn_us", 2.0
+
+    rows = list(bar_programs.repeat({"arena": {"path": "/a"}, "glibc": {"path": "/g"}}, 2, measure,
+                                    random.Random(1)))
+    assert sorted(rows) == [(r, *rest) for r in (1, 2) for rest in (
+        ("arena", "churn_us", 2.0, "ok"), ("arena", "start_ns", 1.0, "ok"),
+        ("glibc", "", "", "/g crashed"), ("glibc", "start_ns", 1.0, "ok"))]
+    assert "glibc, repetition 2: /g crashed" in capsys.readouterr().err
+    assert len(programs.to_samples(rows)) == 6
 
 
 def test_every_target_is_of_a_measure():

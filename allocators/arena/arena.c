@@ -253,14 +253,31 @@ static void arena_tick_held(struct arena *arena, uint64_t now_ns) {
     }
 }
 
+/* Empty runs that bins keep against thrashing are given up after a quarter of the decay time, to become dirty pages
+ * that decay. True if some are kept. Holds purge_lock. */
+static bool arena_trim_idle_bins(struct arena *arena, uint64_t now_ns) {
+    const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
+    const int64_t decay_ms = arena->dirty_decay.time_ms;
+    bool is_waiting = false;
+    for (unsigned i = 0; decay_ms >= 0 && i < SIZE_CLASS_N_SMALL; i++) {
+        struct bin *bin = &arena->bins[i];
+        if (!lock_try(&bin->lock))
+            continue;
+        is_waiting |= bin_trim_idle(bin, &supply, now_ns, (uint64_t)decay_ms * 250000);
+        lock_release(&bin->lock);
+    }
+    return is_waiting;
+}
+
 bool arena_tick(struct arena *arena) {
     bool is_busy = true;
     uint64_t now_ns = os_now_ns();
     if (now_ns < atomic_load_explicit(&arena->next_tick_ns, memory_order_relaxed) ||
         !lock_try(&arena->purge_lock))
         return true;
+    bool is_waiting = arena_trim_idle_bins(arena, now_ns);
     if (lock_try(&arena->pages_lock)) {
-        is_busy = arena_unused_pages(arena) != 0;
+        is_busy = is_waiting || arena_unused_pages(arena) != 0;
         arena_tick_held(arena, now_ns);
     }
     lock_release(&arena->purge_lock);

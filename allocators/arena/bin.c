@@ -304,6 +304,20 @@ void bin_trim(struct bin *bin, const struct bin_supply *supply) {
     }
 }
 
+bool bin_trim_idle(struct bin *bin, const struct bin_supply *supply, uint64_t now_ns, uint64_t idle_ns) {
+    if (bin->spare == NULL && (bin->current == NULL || !run_is_empty(bin->current)))
+        return false;
+    size_t n_used = bin->n_fills + bin->n_flushes;
+    if (bin->n_seen != n_used) {
+        bin->n_seen = n_used;
+        bin->seen_at_ns = now_ns;
+    }
+    if (now_ns - bin->seen_at_ns < idle_ns)
+        return true;
+    bin_trim(bin, supply);
+    return false;
+}
+
 static uintptr_t bin_link_key;
 
 void bin_init_links(uint64_t key) {

@@ -31,6 +31,8 @@ struct bin {
     size_t n_runs;
     size_t n_taken, n_put; /* regions over the bin's life; their difference is in use or cached */
     size_t n_fills, n_flushes;
+    size_t n_seen;                              /* of fills and flushes, by bin_trim_idle */
+    uint64_t seen_at_ns;                        /* when they had changed */
     struct run *_Atomic remote UTIL_ALIGN_LINE; /* runs with something in their run_remote */
 } UTIL_ALIGN_LINE;
 
@@ -54,6 +56,10 @@ void bin_drain(struct bin *bin, const struct bin_supply *supply);
 
 /** Gives the spare run back, and the current one if it is empty. The lock must be held. */
 void bin_trim(struct bin *bin, const struct bin_supply *supply);
+
+/** The same if the bin was not used for so long, to be called now and then. False if there is nothing to wait for. The
+ *  lock must be held. */
+bool bin_trim_idle(struct bin *bin, const struct bin_supply *supply, uint64_t now_ns, uint64_t idle_ns);
 
 /* Remote lists of blocks of whole pages are chained through the freed blocks themselves: head pointer in 48 bits, the
  * list's length (saturating) in the upper 16. */

@@ -216,6 +216,8 @@ static int ctl_arena_give_back(struct ctl_request *req) {
     }
     for (size_t i = first; i <= last; i++) {
         struct arena *arena = arena_peek((unsigned)i);
+        if (arena != NULL && arena == tcache_tls.arena && req->arg == CTL_PURGE)
+            tcache_flush(); /* an object in the cache keeps its whole run */
         if (arena != NULL && req->arg == CTL_PURGE)
             arena_purge(arena);
         else if (arena != NULL)

@@ -14,6 +14,10 @@
 
 /* Capacity up to which a bin grows that runs dry but never full. */
 #define TCACHE_ALLOC_ONLY_MAX 64u
+/* After so many frees in a row without a malloc a bin that grew shrinks again. */
+#define TCACHE_ONLY_FREED_MAX 4096u
+/* Threads without a cache look at the clock every so many calls. */
+#define TCACHE_DIRECT_TICK 64u
 #define TCACHE_ALLOC_ONLY_BYTES ((size_t)64 << 10)
 
 struct tcache_cold_bin {
@@ -22,6 +26,8 @@ struct tcache_cold_bin {
     uint16_t mark; /* index of the NULL that stands for `marked`; 0 = no mark */
     uint16_t capacity;
     uint8_t lg_slots;
+    uint32_t
+        n_only_freed; /* flushed in a row, without a malloc between that the mark or the bottom would have stopped */
     bool has_filled, has_flushed; /* since the capacity last changed */
     uint16_t n_fill;
     uint64_t n_filled, n_returned; /* objects, over the cache's life */
@@ -142,6 +148,7 @@ static size_t tcache_bin_spill(unsigned class_idx) {
     if (cb->mark != 0)
         cb->base[cb->mark] = cb->marked;
     cb->mark = 0;
+    cb->n_only_freed = 0;
     return n;
 }
 
@@ -264,11 +271,18 @@ static bool tcache_bin_is_costly(unsigned class_idx) {
     return size_class_bytes(class_idx) >= PAGE_BYTES;
 }
 
+/* Without a cache there are no events. */
+static void tcache_tick_direct(struct arena *arena) {
+    if (++tcache_tls.n_direct_calls % TCACHE_DIRECT_TICK == 0)
+        arena_tick(arena);
+}
+
 static void *tcache_alloc_direct(unsigned class_idx) {
     struct arena *arena = tcache_arena();
     void *p = NULL;
     if (arena == NULL || arena_fill(arena, class_idx, &p, 1) == 0)
         return NULL;
+    tcache_tick_direct(arena);
     return p;
 }
 
@@ -311,10 +325,29 @@ static size_t tcache_flush_count(unsigned class_idx, size_t capacity) {
     return tcache_bin_is_costly(class_idx) ? (capacity * 3 + 3) / 4 : (capacity + 1) / 2;
 }
 
-/* A program that only frees must age its pages, too: every eighth flush looks at the clock. */
+/* Puts the mark at one of the n objects of a bin that is settled: the next malloc that gets there tells. */
+static void tcache_bin_mark(unsigned class_idx, size_t n, size_t at) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    cb->mark = (uint16_t)at;
+    cb->marked = cb->base[at];
+    cb->base[at] = NULL;
+    tcache_bin_settle(class_idx, n); /* the mark may be the head */
+}
+
+/* A full bin, none of whose objects was asked for since its last flush, keeps nothing: the program only frees, and each
+ * object that stays would keep a run. A program that only frees must age its pages, too: every eighth flush looks at
+ * the clock. */
 static void tcache_bin_make_room(unsigned class_idx) {
     struct tcache *cold = tcache_tls.cold;
-    tcache_bin_flush(class_idx, tcache_flush_count(class_idx, cold->bins[class_idx].capacity));
+    struct tcache_cold_bin *cb = &cold->bins[class_idx];
+    const size_t n = cb->capacity, n_before = cb->n_only_freed, start = tcache_start_capacity(class_idx);
+    const size_t n_flushed = n_before != 0 ? n : tcache_flush_count(class_idx, n);
+    tcache_bin_flush(class_idx, n_flushed);
+    if (n_before >= TCACHE_ONLY_FREED_MAX && n > start)
+        tcache_bin_set_capacity(class_idx, 0, (unsigned)util_max(n / 2, start));
+    if (n - n_flushed >= 2)
+        tcache_bin_mark(class_idx, n - n_flushed, n - n_flushed - 1);
+    cb->n_only_freed = (uint32_t)util_min(n_before + n_flushed, TCACHE_ONLY_FREED_MAX);
     if (++cold->n_flushes % 8 == 0)
         arena_tick(tcache_tls.arena);
 }
@@ -324,7 +357,10 @@ void tcache_free_slow(unsigned class_idx, void *p) {
     if (tls->state == TCACHE_UNUSED)
         tcache_attach();
     if (!tcache_bin_open(class_idx)) {
-        arena_flush(tcache_arena(), class_idx, &p, 1);
+        struct arena *arena = tcache_arena();
+        arena_flush(arena, class_idx, &p, 1);
+        if (arena != NULL)
+            tcache_tick_direct(arena);
         return;
     }
     if (tcache_bin_is_full(class_idx)) {
@@ -354,12 +390,8 @@ static void tcache_bin_age(unsigned class_idx) {
         cb->n_fill = (uint16_t)util_max(cb->n_fill / 2, 1);
     }
     n = tcache_bin_count(class_idx);
-    if (n >= 2) {
-        cb->mark = (uint16_t)(n / 2);
-        cb->marked = cb->base[cb->mark];
-        cb->base[cb->mark] = NULL;
-        tcache_bin_settle(class_idx, n); /* the mark may be the head */
-    }
+    if (n >= 2)
+        tcache_bin_mark(class_idx, n, n / 2);
 }
 
 static void tcache_event(void) {

@@ -44,6 +44,7 @@ struct tcache_tls {
     struct tcache *cold;
     struct arena *arena;
     uint64_t n_direct_bytes; /* allocated past the cache */
+    unsigned n_direct_calls; /* mallocs and frees of small and large objects past the cache */
     enum tcache_state state;
 };
 

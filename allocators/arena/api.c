@@ -184,14 +184,15 @@ static struct api_block api_look_up(const void *p) {
         os_die("corrupt chunk header of", p);
     chunk_dir_enter(block.chunk, p);
     size_t page = chunk_page_of(block.chunk, p);
+    if (UTIL_UNLIKELY(page < chunk_geo.n_header_pages || page >= chunk_geo.n_pages))
+        os_die("double or wild free of", p); /* the base of a chunk is looked up in the one before it */
     block.class_idx = chunk_map(block.chunk)[page];
     if (block.class_idx < CHUNK_MAP_NONE) {
         block.bytes = size_class_bytes(block.class_idx);
         return block;
     }
     block.bytes = (size_t)chunk_info(block.chunk)[page] << PAGE_LG;
-    if (UTIL_UNLIKELY(block.bytes == 0 || ((uintptr_t)p & (PAGE_BYTES - 1)) != 0 ||
-                      page < chunk_geo.n_header_pages))
+    if (UTIL_UNLIKELY(block.bytes == 0 || ((uintptr_t)p & (PAGE_BYTES - 1)) != 0))
         os_die("double or wild free of", p);
     return block;
 }

@@ -159,7 +159,7 @@ static void arena_drain_locked(struct arena *arena, unsigned class_idx) {
 }
 
 static void arena_try_drain(struct arena *arena, unsigned class_idx) {
-    if (lock_try(arena_lock_of(arena, class_idx))) {
+    if (!arena->is_abandoned && lock_try(arena_lock_of(arena, class_idx))) {
         arena_drain_locked(arena, class_idx);
         lock_release(arena_lock_of(arena, class_idx));
     }
@@ -275,6 +275,8 @@ bool arena_tick(struct arena *arena) {
     if (now_ns < atomic_load_explicit(&arena->next_tick_ns, memory_order_relaxed) ||
         !lock_try(&arena->purge_lock))
         return true;
+    arena_drain(
+        arena); /* what was sent back and, last of its run, freed by its owner: nobody else would notice */
     bool is_waiting = arena_trim_idle_bins(arena, now_ns);
     if (lock_try(&arena->pages_lock)) {
         is_busy = is_waiting || arena_unused_pages(arena) != 0;
@@ -398,10 +400,15 @@ void arena_fork_child(void) {
     arena_fork_each(lock_reset_in_child);
     /* The reserve arena, and those made during the fork, were not locked and may be half-way through something: they
      * are left behind. Frees into them end on their remote lists, which stay valid. */
+    struct arena *spare = atomic_load_explicit(&arena_spare, memory_order_relaxed);
+    if (spare != NULL)
+        spare->is_abandoned = true;
     atomic_store_explicit(&arena_spare, NULL, memory_order_release);
     for (unsigned i = 0; i < arena_n_in_table; i++)
-        if (arena_peek(i) != NULL && !arena_peek(i)->is_held_by_fork)
+        if (arena_peek(i) != NULL && !arena_peek(i)->is_held_by_fork) {
+            arena_peek(i)->is_abandoned = true;
             atomic_store_explicit(&arena_table[i], NULL, memory_order_release);
+        }
     arena_fork_forget();
     lock_reset_in_child(&arena_fork_lock);
     lock_fork_child();

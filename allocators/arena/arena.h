@@ -35,6 +35,7 @@ struct arena {
 
     struct lock purge_lock; /* held by who purges, also while pages_lock is let go */
     bool is_held_by_fork;   /* guarded by the lock of forks */
+    bool is_abandoned; /* in a forked child: not locked by the fork, so its locks may never be free again */
     struct lock pages_lock UTIL_ALIGN_LINE;
     uint64_t bucket_bits; /* bit b: buckets[b] is not empty */
     struct list chunks, dirty_chunks;
@@ -93,7 +94,7 @@ struct arena *arena_reserve(void);
 size_t arena_fill(struct arena *arena, unsigned class_idx, void **out, size_t n);
 
 /** Frees n objects of one class, of whichever arenas; self is the caller's, NULL if there was no memory for one.
- * Those of others go to their remote lists in one batch each. Reorders the array. Aborts on pointers that are not live objects of the
+ * Those of others are sent back, small ones a run at a time, large ones an owner at a time. Reorders the array. Aborts on pointers that are not live objects of the
  * class. */
 void arena_flush(struct arena *self, unsigned class_idx, void **objects, size_t n);
 

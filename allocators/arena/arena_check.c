@@ -19,6 +19,14 @@ static const char *check_run(struct chunk *chunk, size_t page) {
     for (size_t w = 0; w < rc->n_words; w++)
         n_free += (size_t)__builtin_popcountl(run->free_bits[w]);
     CHECK(n_free == run_n_free(run));
+    const struct run_remote *remote = run_remote_of((struct run *)(uintptr_t)run);
+    size_t n_sent = 0;
+    for (size_t w = 0; w < rc->n_words; w++) {
+        uint64_t bits = atomic_load_explicit(&remote->bits[w], memory_order_relaxed);
+        CHECK((bits & run->free_bits[w]) == 0);
+        n_sent += (size_t)__builtin_popcountl(bits);
+    }
+    CHECK(n_sent == atomic_load_explicit(&remote->n_pending, memory_order_relaxed));
     CHECK(bitmap_next_one(run->free_bits, (size_t)rc->n_words * 64, rc->n_regions) ==
           (size_t)rc->n_words * 64);
     CHECK(run->state != RUN_WAITING || (n_free != 0 && !run_is_empty(run)));

@@ -121,6 +121,8 @@ static UTIL_NOINLINE void arena_huge_drop(struct arena *arena, struct chunk *hug
 
 void arena_huge_free(struct chunk *huge) {
     struct arena *arena = huge->owner;
+    if (UTIL_UNLIKELY(arena->is_abandoned))
+        return; /* its pages stay: the list they are on may be half-changed */
     if (UTIL_UNLIKELY(huge->huge_offset != PAGE_BYTES || arena->dirty_decay.time_ms == 0 ||
                       !lock_acquire_unless_forking(&arena->huge_lock))) {
         arena_huge_drop(arena, huge);

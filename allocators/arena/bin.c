@@ -245,7 +245,7 @@ size_t bin_send(struct bin *bin, struct run *run, void **regions, size_t n, bool
     for (size_t w = 0; w < rc->n_words; w++)
         mask[w] = 0;
     n = bin_gather(run, regions, n, mask);
-    uint32_t n_before = atomic_fetch_add_explicit(&remote->n_pending, (uint32_t)n, memory_order_relaxed);
+    uint32_t n_before = atomic_fetch_add_explicit(&remote->n_pending, (uint32_t)n, memory_order_acq_rel);
     if (n_before == 0)
         bin_remote_put(bin, run, remote);
     *is_last = n_before + n + run_n_free(run) >= rc->n_regions;

@@ -1,7 +1,7 @@
 /* bin: all regions of one small class in one arena.
  *
- * Owns the current run, the heap of runs with free regions, one spare run, and the list of regions that other
- * threads have sent back. Does not know arenas or thread caches: runs come from a supply given by the caller.
+ * Owns the current run, the heap of runs with free regions, one spare run, and the list of runs of
+ * which other threads have sent regions back. Does not know arenas or thread caches: runs come from a supply given by the caller.
  * Guarded by its own lock, but for the remote list, which is lock-free.
  *
  *   remote --CAS--> run -> run -> ...        with regions sent back; drained into the bitmaps at the next fill

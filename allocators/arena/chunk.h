@@ -6,9 +6,9 @@
  * are lock-free; the store has the lock LOCK_RECYCLE, which is only ever tried, so that a fork cannot block
  * it.
  *
- *   base                                                            base + chunk_bytes (a power of two,
- * aligned) | skew | struct chunk | map | info | free | dirty | muzzy | slot bits | run slots ... | page |
- * page | ... one byte a page --'     '-- two bytes a page            header pages --'
+ *   base                                               base + chunk_bytes, a power of two, aligned
+ *   | skew | struct chunk | map | info | bit sets | slots ... | sides ... | page | page | ...
+ *            a byte a page -'      '- two bytes a page                    '- header pages end here
  *
  * Everything is found by masking. The skew, a function of the address, spreads the headers over the cache
  * sets: without it the maps of all chunks would compete for the same few.
@@ -84,7 +84,7 @@ static inline size_t chunk_dir_idx(uintptr_t at) {
 }
 
 /* What the two pools of run slots hold. A slot has a second part, its side, on header pages that hold nothing else:
- * they cost address space, and memory only once they are written to. */
+ * they cost address space, and memory only once they are written to; statistics count them as resident all the same. */
 struct chunk_slots {
     size_t slot_bytes, side_bytes;
     unsigned min_pages; /* a run with such a slot has at least so many, which bounds their number */

@@ -38,7 +38,7 @@ const struct conf_option conf_options[] = {
     CONF_ROW("tcache_bytes", CONF_SIZE, tcache_bytes, 4096, 1 << 30, "4096 to 1073741824",
              "What one thread's cache may hold, bytes"),
     CONF_ROW("tcache_fill_div", CONF_SIZE, tcache_fill_div, 1, 64, "1 to 64",
-             "A fill of a small class brings at most its capacity divided by this"),
+             "A fill of a class below a page brings at most its capacity divided by this"),
     CONF_ROW(
         "tcache_gc_bytes", CONF_SIZE, tcache_gc_bytes, 1024, 1 << 30, "1024 to 1073741824",
         "Bytes that a thread allocates between two ageing steps of its cache and two looks at the clock"),

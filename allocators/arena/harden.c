@@ -73,13 +73,13 @@ static size_t harden_check_live(void *p, size_t block_bytes) {
     return bytes;
 }
 
-/* Pages of other blocks, also of small ones with a large alignment, may have served others since they were freed, and the
- * tag may have been left in place. */
-static bool harden_is_region(const void *p, size_t block_bytes) {
-    if (block_bytes > SIZE_CLASS_SMALL_MAX_BYTES)
+/* True of objects of a class: pages of other blocks, also of small ones with a large alignment, may serve others between
+ * two uses, with the tag of a freed block left in place. */
+static bool harden_has_class(const void *p, size_t block_bytes) {
+    if (block_bytes > SIZE_CLASS_BIN_MAX_BYTES)
         return false;
     struct chunk *chunk = chunk_of(p);
-    return chunk_map(chunk)[chunk_page_of(chunk, p)] < SIZE_CLASS_N_SMALL;
+    return chunk->magic == CHUNK_MAGIC && chunk_map(chunk)[chunk_page_of(chunk, p)] < CHUNK_MAP_NONE;
 }
 
 /* A block that comes from the allocator: untouched since its free, if it was freed; then guarded. */
@@ -88,8 +88,8 @@ static void *harden_dress(void *p, size_t bytes) {
         return NULL;
     size_t block_bytes = api_usable_bytes(p), payload = block_bytes - HARDEN_TAG_BYTES;
     uint64_t *tag = harden_tag_at(p, block_bytes);
-    if (*tag == harden_freed_tag(p) && harden_is_region(p, block_bytes) &&
-        !harden_is_filled(p, payload, HARDEN_FREED))
+    if (*tag == harden_freed_tag(p) && block_bytes <= SIZE_CLASS_SMALL_MAX_BYTES &&
+        harden_has_class(p, block_bytes) && !harden_is_filled(p, payload, HARDEN_FREED))
         os_die("write after free of", p);
     memset((char *)p + bytes, HARDEN_GUARD, payload - bytes);
     *tag = harden_live_tag(p, bytes);
@@ -140,7 +140,7 @@ static void harden_undress(void *p, size_t *bytes) {
     size_t block_bytes = api_usable_bytes(p);
     *bytes = harden_check_live(p, block_bytes);
     memset(p, HARDEN_FREED, util_min(block_bytes - HARDEN_TAG_BYTES, HARDEN_FILL_MAX_BYTES));
-    *harden_tag_at(p, block_bytes) = harden_freed_tag(p);
+    *harden_tag_at(p, block_bytes) = harden_has_class(p, block_bytes) ? harden_freed_tag(p) : 0;
 }
 
 void harden_free(void *p) {

@@ -479,6 +479,10 @@ bool tcache_set_arena(unsigned idx) {
         return false;
     if (to == from)
         return true;
+    if (tls->state == TCACHE_DEAD) { /* it has left, and will not leave again */
+        tls->arena = to;
+        return true;
+    }
     tcache_flush();
     if (tls->cold != NULL) {
         lock_acquire(&from->tcache_lock);

@@ -372,10 +372,22 @@ static void free_header(size_t size) {
     arena_free((void *)(((uintptr_t)wrong & ~(((uintptr_t)1 << 21) - 1)) + 64));
 }
 
+/* The base of a chunk above another one: found by masking, it would be the end of the lower one. */
+static void free_base_of_a_chunk(size_t size) {
+    uintptr_t mask = ((uintptr_t)1 << 21) - 1, at[64];
+    for (unsigned i = 0; i < 64; i++)
+        at[i] = (uintptr_t)block_of(size);
+    for (unsigned i = 0; i < 64; i++)
+        for (unsigned j = 0; j < 64; j++)
+            if ((at[i] & ~mask) == (at[j] & ~mask) + mask + 1)
+                arena_free((void *)(at[i] & ~mask));
+}
+
 static void the_allocators_own_pages_are_not_freed(void **state) {
     (void)state;
     assert_aborts("chunk header", free_header, SMALL, "double or wild free of", ANY_ADDRESS);
     assert_aborts("huge header", free_header, HUGE_BYTES, "free of an interior pointer", ANY_ADDRESS);
+    assert_aborts("base of a chunk", free_base_of_a_chunk, EXACT, "double or wild free of", ANY_ADDRESS);
 }
 
 static void free_trim_free(size_t size) {

@@ -131,6 +131,39 @@ static void an_idle_process_gives_all_back(void **state) {
     assert_true(kept < SLACK_BYTES);
 }
 
+static void *free_every_64th(void *arg) {
+    for (size_t i = 0; i < (size_t)arg; i += 64)
+        arena_free(blocks[i]);
+    return NULL;
+}
+
+/* Of each run one block is sent back by another thread; the last ones come from the owner. */
+static void what_owner_and_others_freed_decays(void **state) {
+    const size_t size = 100, n = BURST_BYTES / size;
+    pthread_t thread;
+    (void)state;
+    skip_under_shadow();
+    memset(blocks, 1, sizeof blocks);
+    arena_malloc_trim(0);
+    long before = resident_bytes();
+    for (size_t i = 0; i < n; i++) {
+        blocks[i] = arena_malloc(size);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 1, size);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, free_every_64th, (void *)n), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    for (size_t i = 0; i < n; i++)
+        if (i % 64 != 0)
+            arena_free(blocks[i]);
+    for (int t = 0; t < 4000 && resident_bytes() - before >= SLACK_BYTES; t++) {
+        for (int j = 0; j < 300; j++)
+            arena_free(arena_malloc(30000));
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    assert_true(resident_bytes() - before < SLACK_BYTES);
+}
+
 static void *just_burst(void *arg) {
     for (size_t i = 0; i < N_SIZES; i++)
         burst(sizes[i]);
@@ -203,6 +236,7 @@ int main(void) {
         cmocka_unit_test(a_purge_gives_all_back_at_once),
         cmocka_unit_test(decay_gives_all_back_in_time),
         cmocka_unit_test(an_idle_process_gives_all_back),
+        cmocka_unit_test(what_owner_and_others_freed_decays),
         cmocka_unit_test(the_memory_of_ended_threads_decays),
         cmocka_unit_test(a_producer_and_a_consumer_stop_growing),
     };

@@ -387,8 +387,11 @@ static bool goes_with_plan(const struct option_row *row) {
 static error_t parse_one(int key, char *arg, struct argp_state *state) {
     struct parsing *parsing = state->input;
     if (key == ARGP_KEY_ARG) {
-        parsing->err = problem_set(parsing->problem, EINVAL,
-                                   "'%s': there are only options, no arguments; --help shows them", arg);
+        parsing->err =
+            problem_set(parsing->problem, EINVAL,
+                        "'%s': neither an option nor a command; commands are gate, paper, compare, report, "
+                        "scaling, export and check",
+                        arg);
         return EINVAL;
     }
     if (key < FIRST_KEY || key >= FIRST_KEY + (int)N_OPTIONS)
@@ -521,9 +524,11 @@ int options_parse(struct options *o, int argc, char **argv, struct problem *p) {
             "given by path could not be used, nothing was measured, or a file could not be written; "
             "130 interrupted.\n\n"
             "Example: run-bench --threads 1..64 --allocators arena,jemalloc\n\n"
-            "run-bench gate --help: is a candidate slower than a baseline?\n"
-            "run-bench paper --help: intervals and tested claims, for a paper\n"
-            "run-bench report --help: one HTML file about a run",
+            "Commands with a --help of their own: run-bench gate (is a candidate slower than a baseline?), "
+            "paper "
+            "(intervals and tested claims), compare (two stored runs), report (one HTML file about a run), "
+            "scaling, "
+            "export (for other tools), check (is this machine fit?)",
     };
     struct parsing parsing = {.options = o, .problem = p};
     argp_err_exit_status = 2;

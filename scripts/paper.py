@@ -1,5 +1,4 @@
-"""Compares allocators for a paper: a pilot, a plan, blocks in Latin-square order, and tables with
-intervals.
+"""Compares allocators for a paper: a pilot, a plan, Latin-square blocks, tables with intervals.
 
 Measures everything anew, on this machine, and writes paper.md, paper.tex and ratios.csv into the run's
 folder. A run that was killed goes on with --resume. Exit codes: 0 measured (whatever the claims came to), 2

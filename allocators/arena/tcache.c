@@ -498,25 +498,31 @@ bool tcache_set_arena(unsigned idx) {
     return true;
 }
 
+/* Taken from arenas, rounded to classes, and neither returned nor cached. Objects that others allocated count against. */
+static int64_t tcache_held_bytes(void) {
+    int64_t held = 0;
+    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
+        const struct tcache_cold_bin *cb = &tcache_tls.cold->bins[i];
+        held += (int64_t)(cb->n_filled - cb->n_returned - tcache_bin_count(i)) * (int64_t)size_class_bytes(i);
+    }
+    return held;
+}
+
+/* At least what is held: of a thread that has hardly freed anything the rounding may be more than all it freed. */
 uint64_t tcache_allocated_bytes(void) {
     const struct tcache_tls *tls = &tcache_tls;
     if (tls->state != TCACHE_ACTIVE)
         return tls->n_direct_bytes;
-    return tls->n_direct_bytes + tls->cold->n_allocated_bytes +
-           (uint64_t)((int64_t)conf.tcache_gc_bytes - tls->budget);
+    int64_t requested = (int64_t)(tls->n_direct_bytes + tls->cold->n_allocated_bytes) +
+                        (int64_t)conf.tcache_gc_bytes - tls->budget;
+    int64_t held = tcache_held_bytes();
+    return (uint64_t)(requested < held ? held : requested);
 }
 
 uint64_t tcache_freed_bytes(void) {
-    const struct tcache_tls *tls = &tcache_tls;
-    if (tls->state != TCACHE_ACTIVE)
+    if (tcache_tls.state != TCACHE_ACTIVE)
         return 0;
-    int64_t held = 0;
-    for (unsigned i = 0; i < SIZE_CLASS_N_BINS; i++) {
-        const struct tcache_cold_bin *cb = &tls->cold->bins[i];
-        held += (int64_t)(cb->n_filled - cb->n_returned - tcache_bin_count(i)) * (int64_t)size_class_bytes(i);
-    }
-    int64_t freed = (int64_t)tcache_allocated_bytes() - held;
-    return freed < 0 ? 0 : (uint64_t)freed;
+    return (uint64_t)((int64_t)tcache_allocated_bytes() - tcache_held_bytes());
 }
 
 size_t tcache_cached_bytes(struct arena *arena, size_t *n_threads) {

@@ -41,7 +41,7 @@ setup() {
   refused "--allocators x=/nonexistent.so: x: cannot find the library '/nonexistent.so'" --allocators x=/nonexistent.so
 }
 @test "an unknown option is refused" { refused "unrecognized option '--nosuch'" --nosuch; }
-@test "an argument is refused" { refused "'larson': there are only options" larson; }
+@test "an argument is refused" { refused "'larson': neither an option nor a command" larson; }
 @test "an option without its value is refused" { refused "option '--threads' requires an argument" --threads; }
 @test "--reps 0 is refused" { refused "--reps 0: allowed is a whole number from 1" --reps 0; }
 @test "--duration -1 is refused" { refused "--duration -1: allowed is a time above 0" --duration -1; }

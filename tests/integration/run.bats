@@ -72,7 +72,7 @@ PY
 }
 
 @test "preload is recorded and works for every kind" {
-  run "$BENCH" --threads 2 --reps 1 --duration 50ms --load preload --workloads malloc-test --allocators glibc,jemalloc,tbbmalloc,null --out "$OUT"
+  run "$BENCH" --threads 2 --reps 1 --duration 50ms --load preload --workloads malloc-test --allocators arena,glibc,jemalloc,tbbmalloc,null --out "$OUT"
   echo "$output"
   [ "$status" -eq 0 ]
   [ "$(column load | sort -u)" = preload ]

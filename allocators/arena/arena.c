@@ -253,20 +253,25 @@ static void arena_tick_held(struct arena *arena, uint64_t now_ns) {
     }
 }
 
-/* Empty runs that bins keep against thrashing are given up after a quarter of the decay time, to become dirty pages
- * that decay. True if some are kept. Holds purge_lock. */
-static bool arena_trim_idle_bins(struct arena *arena, uint64_t now_ns) {
+/* Takes in what was sent back and, being the last of its run, freed by its owner, which nobody else would notice; gives up
+ * empty runs that bins keep against thrashing and have not used for a quarter of the decay time: they become dirty pages,
+ * which decay. Every sixteenth of that time; holds purge_lock. */
+static void arena_tidy(struct arena *arena, uint64_t now_ns) {
     const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
     const int64_t decay_ms = arena->dirty_decay.time_ms;
-    bool is_waiting = false;
-    for (unsigned i = 0; decay_ms >= 0 && i < SIZE_CLASS_N_SMALL; i++) {
+    if (decay_ms < 0 || now_ns < arena->next_tidy_ns)
+        return;
+    const uint64_t decay_ns = (uint64_t)decay_ms * 1000000;
+    arena->next_tidy_ns = now_ns + decay_ns / 16;
+    arena->has_spare_runs = false;
+    arena_drain(arena);
+    for (unsigned i = 0; i < SIZE_CLASS_N_SMALL; i++) {
         struct bin *bin = &arena->bins[i];
         if (!lock_try(&bin->lock))
             continue;
-        is_waiting |= bin_trim_idle(bin, &supply, now_ns, (uint64_t)decay_ms * 250000);
+        arena->has_spare_runs |= bin_trim_idle(bin, &supply, now_ns, decay_ns / 4);
         lock_release(&bin->lock);
     }
-    return is_waiting;
 }
 
 bool arena_tick(struct arena *arena) {
@@ -275,11 +280,9 @@ bool arena_tick(struct arena *arena) {
     if (now_ns < atomic_load_explicit(&arena->next_tick_ns, memory_order_relaxed) ||
         !lock_try(&arena->purge_lock))
         return true;
-    arena_drain(
-        arena); /* what was sent back and, last of its run, freed by its owner: nobody else would notice */
-    bool is_waiting = arena_trim_idle_bins(arena, now_ns);
+    arena_tidy(arena, now_ns);
     if (lock_try(&arena->pages_lock)) {
-        is_busy = is_waiting || arena_unused_pages(arena) != 0;
+        is_busy = arena->has_spare_runs || arena_unused_pages(arena) != 0;
         arena_tick_held(arena, now_ns);
     }
     lock_release(&arena->purge_lock);

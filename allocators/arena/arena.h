@@ -34,6 +34,8 @@ struct arena {
         n_left_at; /* number, among all leavings, of the last thread that left it; 0 = none has */
 
     struct lock purge_lock; /* held by who purges, also while pages_lock is let go */
+    uint64_t next_tidy_ns;  /* guarded by purge_lock */
+    bool has_spare_runs;    /* the same: bins keep some that wait to be given up */
     bool is_held_by_fork;   /* guarded by the lock of forks */
     bool is_abandoned; /* in a forked child: not locked by the fork, so its locks may never be free again */
     struct lock pages_lock UTIL_ALIGN_LINE;

@@ -10,7 +10,8 @@
 #   DIR/programs     whole programs under LD_PRELOAD, redis among them, with their targets (scripts/bar_programs.py)
 #
 # BAR_PARTS names the parts to run (default: pair pair-idle throughput programs).
-# Interleaved repetitions by run-bench itself; BAR_REPS is their number (default 10). An interrupted part is resumed with
+# Interleaved repetitions by run-bench itself; BAR_REPS is their number (default 10), BAR_DURATION the window of the timed
+# cells (default: run-bench's own). An interrupted part is resumed with
 # `run-bench --resume`.
 set -eu
 cd "$(dirname "$0")/.."
@@ -40,7 +41,7 @@ part() {
   name=$1
   shift
   code=0
-  ./run-bench --out "$out/$name" --reps "$reps" "$@" || code=$?
+  ./run-bench --out "$out/$name" --reps "$reps" ${BAR_DURATION:+--duration "$BAR_DURATION"} "$@" || code=$?
   [ "$code" -eq 0 ] || [ "$code" -eq 4 ] || exit "$code"
   [ "$code" -eq 0 ] || status=$code
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,10 +80,18 @@ static bool read_proc(int fd, char text[PROC_BYTES]) {
     return n > 0;
 }
 
+/* The number at `text`, behind blanks; UINT64_MAX: there is none. */
+static uint64_t parse_number(const char *text) {
+    char *end;
+    errno = 0;
+    uint64_t value = strtoull(text, &end, 10);
+    return end != text && errno == 0 ? value : UINT64_MAX;
+}
+
 static uint64_t find_kb(const char *text, const char *key) {
     const char *at = strstr(text, key);
-    uint64_t kb;
-    return at != NULL && sscanf(at + strlen(key), " %" SCNu64, &kb) == 1 ? kb * 1024 : UINT64_MAX;
+    uint64_t kb = at != NULL ? parse_number(at + strlen(key)) : UINT64_MAX;
+    return kb != UINT64_MAX ? kb * 1024 : UINT64_MAX;
 }
 
 /* A free seen on one slot before the malloc on another, the sum may be below 0 for an instant. */
@@ -105,13 +112,16 @@ static uint64_t read_generations(const struct watch *w) {
 /* False: the process is gone. */
 static bool read_sample(struct watch *w, uint64_t now_ns, struct watch_sample *s) {
     char text[PROC_BYTES];
-    uint64_t n_pages;
     *s = (struct watch_sample){.t_ns = now_ns - w->start_ns,
                                .live_bytes = w->has_live ? read_live(w) : UINT64_MAX,
                                .pss_bytes = UINT64_MAX,
                                .anon_huge_bytes = UINT64_MAX,
                                .n_generations = w->has_successors ? read_generations(w) : UINT64_MAX};
-    if (!read_proc(w->statm_fd, text) || sscanf(text, "%*u %" SCNu64, &n_pages) != 1 || n_pages == 0)
+    if (!read_proc(w->statm_fd, text))
+        return false;
+    const char *second = strchr(text, ' ');
+    uint64_t n_pages = second != NULL ? parse_number(second) : 0;
+    if (n_pages == 0 || n_pages == UINT64_MAX)
         return false;
     s->rss_bytes = n_pages * w->page_bytes;
     if (now_ns < w->next_rollup_ns)

@@ -258,13 +258,15 @@ static void arena_tick_held(struct arena *arena, uint64_t now_ns) {
  * which decay. Every sixteenth of that time; holds purge_lock. */
 static void arena_tidy(struct arena *arena, uint64_t now_ns) {
     const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
-    if (now_ns < arena->next_tidy_ns || !lock_try(&arena->pages_lock))
+    if (!lock_try(&arena->pages_lock))
         return;
     const int64_t decay_ms = arena->dirty_decay.time_ms;
     lock_release(&arena->pages_lock);
-    if (decay_ms < 0)
-        return;
     const uint64_t decay_ns = (uint64_t)decay_ms * 1000000;
+    /* Further off than a sixteenth: the decay time was longer when it was set. */
+    bool is_early = now_ns < arena->next_tidy_ns && arena->next_tidy_ns - now_ns <= decay_ns / 16;
+    if (decay_ms < 0 || is_early)
+        return;
     arena->next_tidy_ns = now_ns + decay_ns / 16;
     arena->has_spare_runs = false;
     arena_drain(arena);

@@ -389,22 +389,23 @@ static void arena_fork_forget(void) {
 }
 
 void arena_fork_prepare(void) {
-    lock_fork_begin();
     lock_acquire_for_fork(&arena_fork_lock);
     for (unsigned i = 0; i < arena_n_in_table; i++)
         if (arena_peek(i) != NULL)
             arena_peek(i)->is_held_by_fork = true;
     arena_fork_each(lock_acquire_for_fork);
+    lock_fork_begin();
 }
 
 void arena_fork_parent(void) {
+    lock_fork_end();
     arena_fork_each(lock_release_after_fork);
     arena_fork_forget();
     lock_release_after_fork(&arena_fork_lock);
-    lock_fork_end();
 }
 
 void arena_fork_child(void) {
+    lock_fork_end();
     arena_fork_each(lock_reset_in_child);
     /* The reserve arena, and those made during the fork, were not locked and may be half-way through something: they
      * are left behind. Frees into them end on their remote lists, which stay valid. */
@@ -419,5 +420,4 @@ void arena_fork_child(void) {
         }
     arena_fork_forget();
     lock_reset_in_child(&arena_fork_lock);
-    lock_fork_child();
 }

@@ -6,10 +6,11 @@
 
 #define LOCK_SPINS 100
 
-static _Atomic uint32_t lock_is_forking;
+/* The calling thread forks and holds every lock that is LOCK_HELD_BY_FORK. */
+static _Thread_local bool lock_is_forker __attribute__((tls_model("initial-exec")));
 
 void lock_init(struct lock *lock, enum lock_rank rank) {
-    atomic_store_explicit(&lock->state, 0, memory_order_relaxed);
+    atomic_store_explicit(&lock->state, LOCK_FREE, memory_order_relaxed);
     lock->rank = rank;
     lock->n_contended = 0;
 }
@@ -28,60 +29,81 @@ void lock_note_released(const struct lock *lock) {
 }
 #endif
 
-static bool lock_wait(struct lock *lock, bool may_refuse) {
+static bool lock_spin(struct lock *lock) {
     for (int i = 0; i < LOCK_SPINS; i++) {
-        if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 && lock_try(lock))
+        if (atomic_load_explicit(&lock->state, memory_order_relaxed) == LOCK_FREE && lock_try(lock))
             return true;
         __builtin_ia32_pause();
     }
-    while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0) {
-        if (may_refuse && atomic_load_explicit(&lock_is_forking, memory_order_acquire) != 0)
-            return false;
-        os_futex_wait(&lock->state, 2, 0);
+    return false;
+}
+
+/* Takes the lock and leaves it in the state `held`. False if another thread's fork has it and may_refuse. Sleeps on the
+ * very state that was looked at. */
+static bool lock_sleep(struct lock *lock, enum lock_state held, bool may_refuse) {
+    uint32_t state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+    for (;;) {
+        uint32_t next = state == LOCK_FREE ? held : LOCK_HELD_SLEEPERS;
+        if (state == LOCK_FREE || state == LOCK_HELD) {
+            if (atomic_compare_exchange_weak_explicit(&lock->state, &state, next, memory_order_acquire,
+                                                      memory_order_relaxed)) {
+                if (state == LOCK_FREE)
+                    return true;
+                state = next;
+            }
+        } else if (state == LOCK_HELD_BY_FORK && (lock_is_forker || may_refuse)) {
+            return lock_is_forker;
+        } else {
+            os_futex_wait(&lock->state, state, 0);
+            state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+        }
     }
-    lock_note_acquired(lock);
+}
+
+static bool lock_acquire_late(struct lock *lock, bool may_refuse) {
+    if (!lock_spin(lock)) {
+        if (!lock_sleep(lock, LOCK_HELD_SLEEPERS, may_refuse))
+            return false;
+        lock_note_acquired(lock);
+    }
+    lock->n_contended++;
     return true;
 }
 
 void lock_acquire_slow(struct lock *lock) {
-    lock_wait(lock, false);
-    lock->n_contended++;
+    lock_acquire_late(lock, false);
 }
 
 bool lock_acquire_unless_forking_slow(struct lock *lock) {
-    if (!lock_wait(lock, true))
-        return false;
-    lock->n_contended++;
-    return true;
+    return lock_acquire_late(lock, true);
 }
 
+/* With sleepers, or the forking thread's, which keeps it. */
 void lock_release_slow(struct lock *lock) {
+    if (atomic_load_explicit(&lock->state, memory_order_relaxed) == LOCK_HELD_BY_FORK)
+        return;
+    atomic_store_explicit(&lock->state, LOCK_FREE, memory_order_release);
     os_futex_wake(&lock->state, 1);
 }
 
-void lock_fork_begin(void) {
-    atomic_fetch_add_explicit(&lock_is_forking, 1, memory_order_acq_rel);
-}
-
-void lock_fork_end(void) {
-    atomic_fetch_sub_explicit(&lock_is_forking, 1, memory_order_acq_rel);
-}
-
-void lock_fork_child(void) {
-    atomic_store_explicit(&lock_is_forking, 0, memory_order_release);
-}
-
 void lock_acquire_for_fork(struct lock *lock) {
-    while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
-        os_futex_wait(&lock->state, 2, 0);
+    lock_sleep(lock, LOCK_HELD_BY_FORK, false);
     os_futex_wake(&lock->state, INT_MAX);
 }
 
 void lock_release_after_fork(struct lock *lock) {
-    atomic_store_explicit(&lock->state, 0, memory_order_release);
+    atomic_store_explicit(&lock->state, LOCK_FREE, memory_order_release);
     os_futex_wake(&lock->state, INT_MAX);
 }
 
 void lock_reset_in_child(struct lock *lock) {
-    atomic_store_explicit(&lock->state, 0, memory_order_release);
+    atomic_store_explicit(&lock->state, LOCK_FREE, memory_order_release);
+}
+
+void lock_fork_begin(void) {
+    lock_is_forker = true;
+}
+
+void lock_fork_end(void) {
+    lock_is_forker = false;
 }

@@ -9,6 +9,9 @@
  * wait for us: the first lock that an allocation takes is taken with lock_acquire_unless_forking, and the
  * caller goes to the reserve arena if that is refused. Frees never wait: they go by a remote list. Who holds a lock
  * may wait for locks of higher rank, because fork, which takes them in order of rank, cannot have those yet.
+ *
+ * The forking thread itself, which holds them all, passes through them: other handlers of fork, which run between ours
+ * and the fork, or in the child before ours, may allocate, and must not depend on what other threads were doing.
  */
 #ifndef ARENA_LOCK_H
 #define ARENA_LOCK_H
@@ -28,7 +31,10 @@ enum lock_rank {
     LOCK_N_RANKS
 };
 
-/* state: 0 free, 1 held, 2 held and somebody may sleep. */
+/* A state of its own for what a fork holds: a thread that saw the lock held otherwise, and goes to sleep on that, does
+ * not miss the fork that took it in between. */
+enum lock_state { LOCK_FREE, LOCK_HELD, LOCK_HELD_SLEEPERS /* somebody may sleep */, LOCK_HELD_BY_FORK };
+
 struct lock {
     _Atomic uint32_t state;
     uint32_t rank;
@@ -53,8 +59,8 @@ static inline void lock_note_released(const struct lock *lock) {
 #endif
 
 static inline bool lock_try(struct lock *lock) {
-    uint32_t expected = 0;
-    if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
+    uint32_t expected = LOCK_FREE;
+    if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, LOCK_HELD, memory_order_acquire,
                                                  memory_order_relaxed))
         return false;
     lock_note_acquired(lock);
@@ -66,29 +72,28 @@ static inline void lock_acquire(struct lock *lock) {
         lock_acquire_slow(lock);
 }
 
-/** False if another thread is forking and holds the lock; never waits for a fork. */
+/** False if another thread's fork holds the lock; never waits for a fork. */
 static inline bool lock_acquire_unless_forking(struct lock *lock) {
     return UTIL_LIKELY(lock_try(lock)) || lock_acquire_unless_forking_slow(lock);
 }
 
 static inline void lock_release(struct lock *lock) {
+    uint32_t expected = LOCK_HELD;
     lock_note_released(lock);
-    if (UTIL_UNLIKELY(atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2))
+    if (UTIL_UNLIKELY(!atomic_compare_exchange_strong_explicit(&lock->state, &expected, LOCK_FREE,
+                                                               memory_order_release, memory_order_relaxed)))
         lock_release_slow(lock);
 }
-
-/** Between these two the calling thread is forking: others are refused rather than kept waiting. */
-void lock_fork_begin(void);
-void lock_fork_end(void);
 
 /** Takes a lock on behalf of fork, in any order, and wakes whoever sleeps on it so that it sees the fork. */
 void lock_acquire_for_fork(struct lock *lock);
 void lock_release_after_fork(struct lock *lock);
 
-/** In the child: other threads that were forking do not exist. */
-void lock_fork_child(void);
-
 /** In the child: the lock is free, nobody else exists. */
 void lock_reset_in_child(struct lock *lock);
+
+/** The calling thread holds all locks for a fork, and until the end, in parent or child, passes through them. */
+void lock_fork_begin(void);
+void lock_fork_end(void);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * What a forked child finds when another thread was at work in the allocator: locks that no allocation takes, the
- * background thread, statistics. (Allocation while a fork goes on is tested by tests/stress/fork_storm.c.) The file under
- * test is included, so that its lock can be held over the fork.
+ * Forks while another thread is at work in the allocator: locks that no allocation takes, the background thread,
+ * statistics, and moments of a fork that chance hits rarely (tests/stress/fork_storm.c leaves them to chance). The file
+ * under test is included, so that its lock can be held over the fork. Threads are stopped in os_futex_wait and
+ * os_sys_mmap, which the linker wraps.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,17 +20,67 @@
 #define ARENA_PREFIXED 1
 #include "allocators/arena/shim.h"
 
-static _Atomic int stage; /* 1: the lock is held; 2: it may go */
+void __real_os_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void __wrap_os_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void *__real_os_sys_mmap(void *hint, size_t bytes, int prot, int flags);
+void *__wrap_os_sys_mmap(void *hint, size_t bytes, int prot, int flags);
+
+static _Atomic int stage; /* 1: the other thread is where it is to be; 2: it may go on */
 
 static void nap(void) {
     nanosleep(&(struct timespec){0, 2000000}, NULL);
 }
 
+static void await_stage(int wanted) {
+    while (stage != wanted)
+        nap();
+}
+
+/* The calling thread stops where it next sleeps on a lock, or maps a chunk. */
+static _Thread_local bool stops_before_sleep, stops_in_mmap;
+
+static void stop(bool *flag) {
+    *flag = false;
+    stage = 1;
+    await_stage(2);
+}
+
+void __wrap_os_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns) {
+    if (stops_before_sleep)
+        stop(&stops_before_sleep);
+    __real_os_futex_wait(word, expected, timeout_ns);
+}
+
+void *__wrap_os_sys_mmap(void *hint, size_t bytes, int prot, int flags) {
+    if (stops_in_mmap && bytes >= chunk_bytes)
+        stop(&stops_in_mmap);
+    return __real_os_sys_mmap(hint, bytes, prot, flags);
+}
+
+/* Handlers of a library that was initialised before the allocator: they run while it is locked, and in the child before
+ * it is unlocked. What a test wants of them; NULL: nothing. */
+static void (*in_prepare)(void), (*in_child)(void);
+
+static void early_prepare(void) {
+    if (in_prepare != NULL)
+        in_prepare();
+}
+
+static void early_child(void) {
+    if (in_child != NULL) {
+        alarm(30); /* for the handler; the child's check sets its own */
+        in_child();
+    }
+}
+
+__attribute__((constructor(101))) static void register_early(void) {
+    pthread_atfork(early_prepare, NULL, early_child);
+}
+
 static void *hold_snapshot(void *arg) {
     lock_acquire(&ctl_snapshot.lock);
     stage = 1;
-    while (stage != 2)
-        nap();
+    await_stage(2);
     lock_release(&ctl_snapshot.lock);
     return arg;
 }
@@ -64,9 +115,9 @@ static int read_statistics(void) {
 static void statistics_are_read_after_a_fork_while_another_thread_did(void **state) {
     (void)state;
     pthread_t thread;
+    stage = 0;
     assert_int_equal(pthread_create(&thread, NULL, hold_snapshot, NULL), 0);
-    while (stage != 1)
-        nap();
+    await_stage(1);
     int status = status_in_child(read_statistics);
     stage = 2;
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -101,10 +152,89 @@ static void the_background_thread_comes_back(void **state) {
     assert_false(background_is_running());
 }
 
+static struct lock a_lock;
+
+static void *try_lock_unless_forking(void *arg) {
+    stops_before_sleep = true;
+    *(bool *)arg = lock_acquire_unless_forking(&a_lock);
+    return NULL;
+}
+
+/* It has seen the lock held by somebody else, but does not sleep yet, when a fork takes the lock. */
+static void a_thread_on_its_way_to_sleep_does_not_miss_the_fork(void **state) {
+    (void)state;
+    pthread_t thread;
+    bool is_acquired = true;
+    stage = 0;
+    lock_init(&a_lock, LOCK_BIN);
+    lock_acquire(&a_lock);
+    assert_int_equal(pthread_create(&thread, NULL, try_lock_unless_forking, &is_acquired), 0);
+    await_stage(1);
+    lock_release(&a_lock);
+    lock_acquire_for_fork(&a_lock);
+    stage = 2;
+    alarm(30); /* it sleeps until the fork is over, which is after this */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    alarm(0);
+    assert_false(is_acquired);
+    lock_release_after_fork(&a_lock);
+    assert_true(lock_try(&a_lock));
+    lock_release(&a_lock);
+}
+
+/* For in_prepare: the fork goes on when the other thread has got to where it is to be. */
+static void wait_for_other_thread(void) {
+    stage = 0;
+    await_stage(1);
+}
+
+static void *blocks[1000];
+
+static void allocate_many(void) {
+    for (int i = 0; i < 1000; i++)
+        blocks[i] = arena_malloc(10000);
+}
+
+static int free_many(void) {
+    for (int i = 0; i < 1000; i++) {
+        if (blocks[i] == NULL)
+            return 1;
+        arena_free(blocks[i]);
+    }
+    return 0;
+}
+
+/* Stops in the arena that serves others while a fork goes on, with its locks held. */
+static void *allocate_in_the_fork(void *arg) {
+    arena_free(arena_malloc(100)); /* joins an arena, which the fork will hold */
+    stage = 3;
+    await_stage(0);
+    stops_in_mmap = true;
+    arena_free(arena_malloc(10000));
+    return arg;
+}
+
+static void a_handler_in_the_child_allocates_whatever_others_did(void **state) {
+    (void)state;
+    pthread_t thread;
+    arena_free(arena_malloc(100)); /* so has this thread, another one */
+    assert_int_equal(pthread_create(&thread, NULL, allocate_in_the_fork, NULL), 0);
+    await_stage(3);
+    in_prepare = wait_for_other_thread;
+    in_child = allocate_many;
+    int status = status_in_child(free_many);
+    in_prepare = in_child = NULL;
+    stage = 2;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(status, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statistics_are_read_after_a_fork_while_another_thread_did),
         cmocka_unit_test(the_background_thread_comes_back),
+        cmocka_unit_test(a_thread_on_its_way_to_sleep_does_not_miss_the_fork),
+        cmocka_unit_test(a_handler_in_the_child_allocates_whatever_others_did),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

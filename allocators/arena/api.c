@@ -18,7 +18,11 @@ extern const char *malloc_conf __attribute__((weak));
 enum { API_FRESH, API_STARTING, API_READY };
 static _Atomic int api_state;
 
+/* An arena that the forking thread joined only in a later handler might be a new one, which this fork does not hold: the
+ * child would leave it behind with its thread in it. */
 static void api_fork_prepare(void) {
+    if (tcache_tls.state == TCACHE_UNUSED)
+        tcache_attach();
     arena_fork_prepare();
 }
 

@@ -229,12 +229,35 @@ static void a_handler_in_the_child_allocates_whatever_others_did(void **state) {
     assert_int_equal(status, 0);
 }
 
+static int has_an_arena_of_the_table(void) {
+    return tcache_arena() == arena_peek(tcache_arena()->idx) ? 0 : 1;
+}
+
+static void *fork_first(void *arg) {
+    in_prepare = allocate_many;
+    *(int *)arg = status_in_child(has_an_arena_of_the_table);
+    in_prepare = NULL;
+    free_many();
+    return NULL;
+}
+
+static void a_thread_that_first_allocates_in_its_fork_keeps_its_arena(void **state) {
+    (void)state;
+    pthread_t thread;
+    int status = -1;
+    assert_null(arena_peek(arena_n() - 1)); /* so that it could make a new one */
+    assert_int_equal(pthread_create(&thread, NULL, fork_first, &status), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(status, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statistics_are_read_after_a_fork_while_another_thread_did),
         cmocka_unit_test(the_background_thread_comes_back),
         cmocka_unit_test(a_thread_on_its_way_to_sleep_does_not_miss_the_fork),
         cmocka_unit_test(a_handler_in_the_child_allocates_whatever_others_did),
+        cmocka_unit_test(a_thread_that_first_allocates_in_its_fork_keeps_its_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

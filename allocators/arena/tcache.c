@@ -112,11 +112,13 @@ void tcache_attach(void) {
     tcache_reset_stacks(tls);
     tls->state = TCACHE_DIRECT;
     struct arena *arena = tcache_arena();
-    if (arena == NULL || !conf.is_tcache || conf.is_junk || conf.is_zero || !tcache_has_key)
+    if (!conf.is_tcache || conf.is_junk || conf.is_zero || !tcache_has_key)
         return;
-    struct tcache *cold = tcache_obtain(arena);
-    if (cold == NULL)
+    struct tcache *cold = arena == NULL ? NULL : tcache_obtain(arena);
+    if (cold == NULL) {
+        tls->state = TCACHE_UNUSED; /* memory is out, or another thread forks: to be tried again */
         return;
+    }
     /* May allocate, as a TCACHE_DIRECT thread: the second level of the keys. */
     if (pthread_setspecific(tcache_key, cold) != 0) {
         cold->tls = NULL;

@@ -24,8 +24,8 @@
 #include "arena.h"
 
 enum tcache_state {
-    TCACHE_UNUSED, /* the thread has not allocated yet */
-    TCACHE_DIRECT, /* no cache: switched off, no memory for one, or being made */
+    TCACHE_UNUSED, /* no cache yet: the thread has not allocated, or could not get one when it did */
+    TCACHE_DIRECT, /* no cache: switched off, or being made */
     TCACHE_ACTIVE,
     TCACHE_DEAD /* the thread is exiting; allocations of later destructors go to the arena */
 };

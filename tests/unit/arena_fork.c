@@ -251,6 +251,46 @@ static void a_thread_that_first_allocates_in_its_fork_keeps_its_arena(void **sta
     assert_int_equal(status, 0);
 }
 
+static size_t count_fills(void) {
+    struct stats_class sum;
+    stats_sum_class(size_class_of(100), &sum);
+    return sum.n_fills;
+}
+
+static void *begin_in_the_fork(void *arg) {
+    await_stage(0);
+    void *first = arena_malloc(100);
+    stage = 1;
+    await_stage(2);
+    size_t n_before = count_fills();
+    for (int i = 0; i < 1000; i++)
+        arena_free(arena_malloc(100));
+    *(size_t *)arg = count_fills() - n_before;
+    arena_free(first);
+    return NULL;
+}
+
+static int nothing(void) {
+    return 0;
+}
+
+static void a_thread_that_first_allocates_while_another_forks_gets_a_cache(void **state) {
+    (void)state;
+    pthread_t thread;
+    size_t n_fills = 0;
+    for (unsigned i = 0; i < arena_n(); i++) /* the fork holds whichever it joins */
+        assert_non_null(arena_get(i));
+    stage = -1;
+    assert_int_equal(pthread_create(&thread, NULL, begin_in_the_fork, &n_fills), 0);
+    in_prepare = wait_for_other_thread;
+    int status = status_in_child(nothing);
+    in_prepare = NULL;
+    stage = 2;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(status, 0);
+    assert_in_range(n_fills, 1, 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statistics_are_read_after_a_fork_while_another_thread_did),
@@ -258,6 +298,7 @@ int main(void) {
         cmocka_unit_test(a_thread_on_its_way_to_sleep_does_not_miss_the_fork),
         cmocka_unit_test(a_handler_in_the_child_allocates_whatever_others_did),
         cmocka_unit_test(a_thread_that_first_allocates_in_its_fork_keeps_its_arena),
+        cmocka_unit_test(a_thread_that_first_allocates_while_another_forks_gets_a_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -242,6 +242,7 @@ static const struct column column_table[] = {
     {"peak_live_bytes", "bytes", "integer", "Most bytes live in a sample of the rss pass, where the workload counts them; asked for, not rounded", WATCH(peak_live_bytes)},
     {"start_rss_bytes", "bytes", "integer", "Resident set before the workload's setup, without the code that only loading and proving needed", COUNT(start_rss_bytes)},
     {"peak_rss_bytes", "bytes", "integer", "Largest resident set (VmHWM) from the workload's setup to the end of the run, with warm-up and the code in use; never below the other three", COUNT(peak_rss_bytes)},
+    {"peak_anon_bytes", "bytes", "integer", "Of the same, what is not mapped from files: code is resident in windows whose places change from process to process (docs/judging.md)", COUNT(peak_anon_bytes)},
     {"end_rss_bytes", "bytes", "integer", "Resident set after the run, before anything is torn down", COUNT(end_rss_bytes)},
     {"retained_rss_bytes", "bytes", "integer", "Resident set after everything was freed, without code", COUNT(retained_rss_bytes)},
     {"fragmentation", "", "fraction", "At the peak of live bytes, what the process holds for each byte live: (peak_live_rss_bytes - start_rss_bytes - table_bytes) / peak_live_bytes", emit_fragmentation, 0},

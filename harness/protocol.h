@@ -28,7 +28,7 @@
 
 #define CELL_FD 3
 #define CELL_MAGIC 0x6f6e7968u
-#define CELL_VERSION 3u
+#define CELL_VERSION 4u
 
 enum cell_pass {
     PASS_TIMED,
@@ -191,6 +191,7 @@ struct cell_result {
     uint64_t start_rss_bytes;                                              /* before the workload's setup */
     uint64_t table_bytes;                                                  /* see struct cell */
     uint64_t peak_rss_bytes;                                               /* VmHWM, read last */
+    uint64_t peak_anon_bytes;                                 /* of it, what is not mapped from files */
     uint64_t end_rss_bytes;                                   /* after the run, before teardown */
     uint64_t retained_rss_bytes;                              /* after teardown has freed everything */
     uint64_t anon_huge_bytes;                                 /* after the run */

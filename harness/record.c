@@ -57,6 +57,7 @@ static void result_clear(struct cell_result *r) {
         .start_rss_bytes = UINT64_MAX,
         .table_bytes = UINT64_MAX,
         .peak_rss_bytes = UINT64_MAX,
+        .peak_anon_bytes = UINT64_MAX,
         .end_rss_bytes = UINT64_MAX,
         .retained_rss_bytes = UINT64_MAX,
         .anon_huge_bytes = UINT64_MAX,
@@ -86,7 +87,7 @@ void record_init(struct record *r, const struct run_identity *run, const struct 
 void record_forget_memory(struct record *r) {
     struct cell_result *x = &r->result;
     x->start_rss_bytes = x->peak_rss_bytes = x->end_rss_bytes = x->retained_rss_bytes = UINT64_MAX;
-    x->anon_huge_bytes = UINT64_MAX;
+    x->peak_anon_bytes = x->anon_huge_bytes = UINT64_MAX;
     x->on_node_fraction = NAN;
 }
 

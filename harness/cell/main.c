@@ -34,6 +34,7 @@ static struct cell_latency latency;
 static struct subject subject;
 static struct alloc_ops wrapped_ops, noted_ops;
 static struct run run;
+static uint64_t start_anon_bytes; /* beside result.start_rss_bytes */
 
 static _Noreturn void die(const char *why) {
     char line[128];
@@ -209,20 +210,32 @@ static _Noreturn void finish_failed(void) {
     finish();
 }
 
+static void raise_to(uint64_t *peak, uint64_t value) {
+    if (*peak != UINT64_MAX && value != UINT64_MAX && value > *peak)
+        *peak = value;
+}
+
+/* Between trim_code and here file pages only come in: at the peak there were no more of them than now. */
+static void note_pages(void) {
+    struct probe_pages pages = probe_pages();
+    result.anon_huge_bytes = pages.anon_huge_bytes;
+    if (result.peak_rss_bytes == UINT64_MAX || pages.anon_bytes == UINT64_MAX)
+        return;
+    result.peak_anon_bytes = pages.anon_bytes;
+    if (result.peak_rss_bytes > pages.file_bytes)
+        raise_to(&result.peak_anon_bytes, result.peak_rss_bytes - pages.file_bytes);
+    raise_to(&result.peak_anon_bytes, start_anon_bytes);
+}
+
 static void report_memory(void) {
     struct probe_memory memory = probe_memory();
     result.end_rss_bytes = memory.rss_bytes;
     result.peak_rss_bytes = memory.peak_rss_bytes;
-    result.anon_huge_bytes = probe_anon_huge_bytes();
+    note_pages();
     if (spec.expected_node >= 0)
         result.on_node_fraction = pages_on_node_fraction(spec.expected_node);
     if (subject.row && subject.row->stats && subject.row->stats(&subject, &result.stats))
         result.stats = (struct alloc_stats)ALLOC_STATS_UNKNOWN;
-}
-
-static void raise_to(uint64_t *peak, uint64_t value) {
-    if (*peak != UINT64_MAX && value != UINT64_MAX && value > *peak)
-        *peak = value;
 }
 
 /* What the probes after the run have made resident is not the allocator's. The peak is at least what was read beside
@@ -346,6 +359,7 @@ static void measure(const struct workload *workload) {
     trim_code();
     trim_reset_peak();
     result.start_rss_bytes = probe_memory().rss_bytes;
+    start_anon_bytes = probe_pages().anon_bytes;
     if (run_measure(&run))
         finish_failed();
     report_memory();

@@ -58,10 +58,18 @@ struct probe_memory probe_memory(void) {
     };
 }
 
-uint64_t probe_anon_huge_bytes(void) {
+/* Memory that is shared has one user here, so that its proportional size is its size. */
+struct probe_pages probe_pages(void) {
     char text[2048];
     read_text("/proc/self/smaps_rollup", text, sizeof text);
-    return find_kb(text, "\nAnonHugePages:");
+    uint64_t rss = find_kb(text, "\nRss:"), anon = find_kb(text, "\nAnonymous:");
+    uint64_t shared = find_kb(text, "\nPss_Shmem:");
+    struct probe_pages pages = {UINT64_MAX, UINT64_MAX, find_kb(text, "\nAnonHugePages:")};
+    if (rss != UINT64_MAX && anon != UINT64_MAX && shared != UINT64_MAX && anon + shared <= rss) {
+        pages.anon_bytes = anon + shared;
+        pages.file_bytes = rss - pages.anon_bytes;
+    }
+    return pages;
 }
 
 static uint64_t timeval_ns(struct timeval t) {

@@ -14,6 +14,12 @@ struct probe_memory {
     uint64_t rss_bytes, peak_rss_bytes;
 };
 
+struct probe_pages {
+    uint64_t anon_bytes; /* anonymous and shared memory */
+    uint64_t file_bytes; /* mapped from files and not written to */
+    uint64_t anon_huge_bytes;
+};
+
 struct probe_usage {
     uint64_t user_ns, sys_ns, nvcsw, nivcsw, minflt, majflt;
 };
@@ -24,8 +30,9 @@ uint64_t probe_now_ns(void);
 /* VmRSS and VmHWM. A fork and exec do not inherit the latter, unlike the peak that getrusage reports. */
 struct probe_memory probe_memory(void);
 
-/* AnonHugePages of the whole process. Takes some 9 ms per GiB with the map locked: never in a measured phase. */
-uint64_t probe_anon_huge_bytes(void);
+/* What is resident by kind, from smaps_rollup, which looks at each page: exact on every kernel. Takes some 9 ms per
+ * GiB with the map locked: never in a measured phase. */
+struct probe_pages probe_pages(void);
 
 /* Of the whole process, threads that ended included. */
 struct probe_usage probe_usage(void);

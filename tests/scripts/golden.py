@@ -11,7 +11,7 @@ HEADER = """
     window_ops, window_ns, expected_allocs, counted_allocs, counted_frees, remote_free_fraction,
     wall_ns, user_ns, sys_ns, run_delay_ns, nvcsw, nivcsw, minflt, majflt, syscalls, instructions,
     alloc_instructions, cycles, cache_misses, dtlb_misses, peak_live_bytes, start_rss_bytes,
-    peak_rss_bytes, end_rss_bytes, retained_rss_bytes, fragmentation, peak_live_rss_bytes,
+    peak_rss_bytes, peak_anon_bytes, end_rss_bytes, retained_rss_bytes, fragmentation, peak_live_rss_bytes,
     table_bytes, retained_100ms_rss_bytes, retained_1s_rss_bytes, retained_5s_rss_bytes, freed_ns,
     rss_interval_ns, rss_samples, rss_sampling_ns, anon_huge_bytes, alloc_allocated_bytes,
     alloc_active_bytes, alloc_resident_bytes, alloc_metadata_bytes, shared_line_fraction,

@@ -275,6 +275,7 @@ static void fixed_operations_are_done_exactly(void **state) {
     assert_true(r->start_skew_ns <= r->wall_ns);
     assert_true(r->start_rss_bytes > 0 && r->start_rss_bytes <= r->peak_rss_bytes);
     assert_true(r->end_rss_bytes <= r->peak_rss_bytes);
+    assert_true(r->peak_anon_bytes > 0 && r->peak_anon_bytes < r->peak_rss_bytes);
     assert_true(r->anon_huge_bytes != UINT64_MAX);
     assert_true(r->run_delay_ns != UINT64_MAX);
     assert_true(r->remote_free_fraction == 0);

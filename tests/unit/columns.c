@@ -67,6 +67,7 @@ static void what_was_not_measured_is_empty(void **state) {
                                         "window_ns",
                                         "wall_ns",
                                         "peak_rss_bytes",
+                                        "peak_anon_bytes",
                                         "minflt",
                                         "remote_free_fraction",
                                         "shared_line_fraction",

@@ -53,10 +53,19 @@ def fact(manifest, path):
     return None
 
 
+def _differing(path, x, y):
+    """A line for each fact at or below `path` that differs."""
+    if isinstance(x, dict) and isinstance(y, dict):
+        return [line for key in sorted(x.keys() | y.keys())
+                for line in _differing(f"{path}.{key}", x.get(key), y.get(key))]
+    words = ["not set" if value is None else repr(value) for value in (x, y)]
+    return [] if x == y else [f"{path} is {words[0]} in A and {words[1]} in B"]
+
+
 def check_conditions(a, b):
     """RunError naming each fact in which the manifests of two runs differ."""
-    differing = [f"{path} is {fact(a.manifest, path)!r} in A and {fact(b.manifest, path)!r} in B"
-                 for path in MACHINE + CONDITIONS if fact(a.manifest, path) != fact(b.manifest, path)]
+    differing = [line for path in MACHINE + CONDITIONS
+                 for line in _differing(path, fact(a.manifest, path), fact(b.manifest, path))]
     if a.samples["schema"].iloc[0] != b.samples["schema"].iloc[0]:
         schemas = [run.samples["schema"].iloc[0] for run in (a, b)]
         differing.append("schema is {} in A and {} in B".format(*schemas))

@@ -39,7 +39,9 @@ def test_few_values_have_no_bounds(tmp_path):
     ({"host": "other"}, "the machine differs: host is 'testbox' in A and 'other' in B"),
     ({"machine": {**MANIFEST["machine"], "cpu": {"model": "Test CPU", "governor": "powersave"}}},
      "the conditions differ: machine.cpu.governor is 'performance' in A and 'powersave' in B"),
-    ({"environment": {"MALLOC_CONF": "x"}}, "environment is {} in A and {'MALLOC_CONF': 'x'} in B")])
+    ({"environment": {"MALLOC_CONF": "x"}}, "environment.MALLOC_CONF is not set in A and 'x' in B"),
+    ({"machine": {**MANIFEST["machine"], "memory": {"thp_enabled": "always"}}},
+     "memory.thp_enabled is 'madvise' in A and 'always' in B")])
 def test_other_machines_and_conditions_are_refused(tmp_path, manifest, words):
     a, b = run(tmp_path, "a", rates([1e6])), run(tmp_path, "b", rates([1e6]), **manifest)
     with pytest.raises(RunError) as error:

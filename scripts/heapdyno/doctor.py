@@ -6,9 +6,12 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 FIT, UNFIT, UNKNOWN = "fit", "unfit", "unknown"
+TICKS_PER_S = 100
+"""Of /proc/stat: USER_HZ, part of the kernel's interface."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,10 @@ def check_steal(m, wait=time.sleep):
     if before is None or after is None or len(after) < 8:
         return Finding("steal", UNKNOWN, "not shown here")
     total = sum(after[:8]) - sum(before[:8])
-    share = (after[7] - before[7]) / total if total > 0 else 0.0
+    return _judge_steal((after[7] - before[7]) / total if total > 0 else 0.0)
+
+
+def _judge_steal(share):
     if share <= 0.01:
         return Finding("steal", FIT, f"{100 * share:.1f} %")
     return Finding("steal", UNFIT, f"{100 * share:.1f} %",
@@ -257,6 +263,8 @@ class RecordedMachine(Machine):
             "sys/kernel/mm/transparent_hugepage/enabled": f"[{chosen}]" if chosen else None,
             "proc/sys/kernel/randomize_va_space": self._fact("machine", "aslr"),
             "proc/sys/vm/overcommit_memory": memory.get("overcommit"),
+            "proc/sys/vm/max_map_count": memory.get("max_map_count"),
+            "sys/devices/system/cpu/isolated": cpu.get("isolated"),
             "proc/meminfo": None if total is None else f"SwapTotal: {total // 1024} kB",
             "proc/sys/kernel/numa_balancing": memory.get("numa_balancing"),
             "sys/devices/system/clocksource/clocksource0/current_clocksource":
@@ -282,10 +290,25 @@ class RecordedMachine(Machine):
     def cgroup(self, name):
         return self._fact("machine", "cgroup", name)
 
+    def steal_share(self):
+        """Of the processors' time from the start of the run to its end; None where that is not known."""
+        ticks = [self._fact(when, "steal_ticks") for when in ("activity_before", "activity_after")]
+        times = [self._fact(when) for when in ("started", "ended")]
+        if None in ticks + times or not self.n_cpus():
+            return None
+        started, ended = (datetime.fromisoformat(time.replace("Z", "+00:00")) for time in times)
+        total = (ended - started).total_seconds() * TICKS_PER_S * self.n_cpus()
+        return max(0, ticks[1] - ticks[0]) / total if total > 0 else None
+
+
+def check_recorded_steal(m):
+    share = m.steal_share()
+    return Finding("steal", UNKNOWN, "not shown here") if share is None else _judge_steal(share)
+
 
 def examine_recorded(manifest):
     """Findings on the machine of a stored run, from its manifest."""
     machine = RecordedMachine(manifest)
     environment = {name: value or "" for name, value in (manifest.get("environment") or {}).items()}
-    checks = [check for check in CHECKS if check is not check_steal]
+    checks = [check_recorded_steal if check is check_steal else check for check in CHECKS]
     return [check(machine) for check in checks] + [check_tunables(environment)]

@@ -107,8 +107,69 @@ def test_each_fact_is_in_the_manifest_too(tmp_path):
             at, path = at["properties"][key], path[len(key) + 1:]
 
 
+def recorded(machine=(), **manifest):
+    """A manifest in which nothing is unfit, changed by what is given."""
+    facts = {"cpu": {"governor": "performance", "boost": 0, "smt": "off", "isolated": "", "online": "0-1"},
+             "memory": {"thp_enabled": "madvise", "overcommit": 0, "max_map_count": 65530,
+                        "swap_total_bytes": 0, "numa_balancing": 0},
+             "aslr": 2, "clock_source": "tsc", "cgroup": {"cpu.max": "max 100000", "memory.max": "max"}}
+    for path, value in dict(machine).items():
+        group, _, name = path.partition("/")
+        if name:
+            facts[group][name] = value
+        else:
+            facts[group] = value
+    return {"machine": facts, "environment": {}, "started": "2026-01-01T00:00:00Z",
+            "ended": "2026-01-01T00:01:40Z", "activity_before": {"load_average": [0.1, 0, 0], "steal_ticks": 7},
+            "activity_after": {"load_average": [2, 0, 0], "steal_ticks": 17}, **manifest}
+
+
+def test_a_stored_run_is_examined_as_the_machine_was():
+    """All that the doctor looks at is judged from the manifest too."""
+    findings = doctor.examine_recorded(recorded())
+    assert {f.name for f in findings} == set(doctor.RECORDED)
+    assert {f.name: f.state for f in findings if f.state != FIT} == {}
+    assert {f.state for f in doctor.examine_recorded({}) if f.name != "restartable sequences"} == {UNKNOWN}
+
+
+@pytest.mark.parametrize("path, value, name", [
+    ("cpu/governor", "powersave", "governor"), ("cpu/boost", 1, "boost"), ("cpu/smt", "on", "SMT"),
+    ("memory/thp_enabled", "always", "transparent huge pages"), ("aslr", 0, "ASLR"),
+    ("memory/overcommit", 2, "overcommit"), ("memory/max_map_count", 1000, "max_map_count"),
+    ("memory/swap_total_bytes", 2 ** 30, "swap"), ("memory/numa_balancing", 1, "NUMA balancing"),
+    ("clock_source", "hpet", "clock source"), ("cpu/isolated", "1", "isolated CPUs"),
+    ("cgroup/cpu.max", "50000 100000", "cgroup CPU limit"),
+    ("cgroup/memory.max", "1073741824", "cgroup memory limit")])
+def test_one_thing_recorded_as_unfit_is_named(path, value, name):
+    findings = doctor.examine_recorded(recorded({path: value}))
+    assert [(f.name, bool(f.effect and f.command)) for f in findings if f.state == UNFIT] == [(name, True)]
+
+
+@pytest.mark.parametrize("manifest, name, state", [
+    ({"activity_before": {"load_average": [1.5, 0, 0], "steal_ticks": 7}}, "load", UNFIT),
+    ({"activity_after": {"steal_ticks": 407}}, "steal", UNFIT), ({"ended": None}, "steal", UNKNOWN),
+    ({"ended": "2026-01-01T00:00:00Z"}, "steal", UNKNOWN),
+    ({"environment": {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}}, "restartable sequences", UNFIT)])
+def test_activity_of_a_stored_run(manifest, name, state):
+    findings = doctor.examine_recorded(recorded(**manifest))
+    assert {f.name: f.state for f in findings if f.state != FIT} == {name: state}
+
+
 def test_strict_before_a_run_refuses_an_unfit_machine():
     """The variable makes any machine unfit."""
     done = subprocess.run([SCRIPTS.parent / "run-bench", "--strict", "--list"], capture_output=True,
                           text=True, env={**os.environ, "GLIBC_TUNABLES": "glibc.pthread.rseq=0"})
     assert (done.returncode, done.stdout) == (3, "") and "unfit    restartable sequences" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["compare", "report", "scaling", "export"])
+def test_strict_lets_through_what_looks_at_stored_runs(command):
+    done = subprocess.run([SCRIPTS.parent / "run-bench", "--strict", command, "--help"], capture_output=True,
+                          text=True, env={**os.environ, "GLIBC_TUNABLES": "glibc.pthread.rseq=0"})
+    assert (done.returncode, done.stderr) == (0, "") and f"run-bench {command}" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--paper"], ["compare", "--paper"], ["--threads=1", "--paper"]])
+def test_paper_among_the_options_is_the_command(words):
+    done = subprocess.run([SCRIPTS.parent / "run-bench", *words, "a", "b"], capture_output=True, text=True)
+    assert done.returncode == 2 and "run-bench paper: error: a b: everything is measured anew" in done.stderr

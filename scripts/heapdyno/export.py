@@ -1,7 +1,8 @@
 """A run in the formats of other people's tools. Converts and judges nothing.
 
-Everything here is time per operation (lower is better) and peak RSS: several of the formats know one
-direction only. Time per operation is 1e9 / ops_per_s: of the whole program, not of a thread.
+Everything here is lower-is-better, because several of the formats know one direction only: time per
+operation, which is 1e9 / ops_per_s (of the whole program, not of a thread), peak RSS, and, where there was a
+latency pass, percentiles of the latency of single calls or transactions.
 """
 import json
 import xml.etree.ElementTree as ElementTree
@@ -10,8 +11,12 @@ from heapdyno import columns
 from heapdyno.gate import cell_name
 from heapdyno.summary import name_comparisons, summarize
 
-UNITS = {"ops_per_s": "ns/op", "peak_rss_bytes": "bytes"}
-MEASURES = {"ops_per_s": "latency", "peak_rss_bytes": "peak-rss"}
+UNITS = {"ops_per_s": "ns/op", "peak_rss_bytes": "bytes", "lat_p50_ns": "ns", "lat_p99_ns": "ns",
+         "lat_p999_ns": "ns"}
+MEASURES = {"ops_per_s": "time-per-op", "peak_rss_bytes": "peak-rss", "lat_p50_ns": "latency-p50",
+            "lat_p99_ns": "latency-p99", "lat_p999_ns": "latency-p999"}
+LATENCIES = tuple(metric for metric in MEASURES if metric.startswith("lat_"))
+OF_PASS = {"timed": ("ops_per_s",), "audit": ("peak_rss_bytes",), "latency": LATENCIES}
 
 
 def ns_per_op(ops_per_s):
@@ -29,12 +34,21 @@ def to_gobench(run):
         camel = "".join(part.capitalize() for part in row["workload"].split("-"))
         name = f"Benchmark{camel}" + (f"/set={rest}" if rest else "") + f"/alloc={_word(label)}"
         name += f"/threads={row['threads']:.0f}"
-        if row["pass"] == "timed":
-            lines.append(f"{name} {row['ops']:.0f} {ns_per_op(row['ops_per_s']):.6g} ns/op "
-                         f"{row['ops_per_s']:.6g} ops/sec")
-        else:
-            lines.append(f"{name} {row['ops']:.0f} {row['peak_rss_bytes']:.0f} peak-bytes")
+        lines.append(f"{name} {row['ops']:.0f} {_gobench_values(row)}")
     return "\n".join(lines) + "\n"
+
+
+def _gobench_values(row):
+    if row["pass"] == "timed":
+        return f"{ns_per_op(row['ops_per_s']):.6g} ns/op {row['ops_per_s']:.6g} ops/sec"
+    if row["pass"] == "audit":
+        return f"{row['peak_rss_bytes']:.0f} peak-bytes"
+    return " ".join(f"{row[metric]:.6g} {metric[4:-3]}-latency-ns"
+                    for metric in LATENCIES if is_there(row, metric))
+
+
+def is_there(row, metric):
+    return metric in row and row[metric] == row[metric]
 
 
 def _word(text):
@@ -43,11 +57,11 @@ def _word(text):
 
 
 def _ok_rows(run):
-    """(row, comparison, label) of each row with a number: rates of the timed pass, peaks of the audit."""
+    """(row, comparison, label) of each row with a number: of the timed, audit and latency passes."""
     names = name_comparisons(run.samples)
     for row in run.samples.to_dict("records"):
-        metric = {"timed": "ops_per_s", "audit": "peak_rss_bytes"}.get(row["pass"])
-        if row["status"] == "ok" and metric and row[metric] == row[metric] and row["ops"] == row["ops"]:
+        has_value = any(is_there(row, metric) for metric in OF_PASS.get(row["pass"], ()))
+        if row["status"] == "ok" and has_value and row["ops"] == row["ops"]:
             yield (row, names[tuple(row[c] for c in columns.COMPARISON)],
                    columns.label(row["allocator"], row["config"]))
 
@@ -78,8 +92,8 @@ def to_gbench(run):
 
 
 def _medians(run):
-    """(name, metric, value, low, high, n) of each cell with a value, as time per operation and bytes; low and
-    high are None without an interval."""
+    """(name, metric, value, low, high, n) of each cell and metric with a value; low and high are None without
+    an interval."""
     for row in summarize(run).to_dict("records"):
         if row["metric"] not in UNITS or not row["n"]:
             continue

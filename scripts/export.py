@@ -1,6 +1,6 @@
-"""Writes a run in the format of another tool: time per operation and peak RSS.
+"""Writes a run in the format of another tool: time per operation, peak RSS, latencies.
 
-Exit codes: 0, or 2 when the run cannot be read. docs/results.md lists the formats.
+Exit codes: 0, or 2 when the run cannot be read or has no manifest. docs/results.md lists the formats.
 """
 import argparse
 import sys
@@ -17,7 +17,7 @@ def main(argv):
     parser.add_argument("--format", required=True, choices=FORMATS)
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     args = parser.parse_args(argv)
-    run = read_run(args.run)
+    run = read_run(args.run, need_manifest=True)
     text = FORMATS[args.format](run)
     print_warnings("export", run.warnings)
     if args.out:

@@ -2,7 +2,7 @@
 thread, and the Universal Scalability Law where the machine has points enough for it.
 
 Thread counts above the processing units (+) are shown and never fitted. Exit codes: 0, or 2 when the run
-cannot be read or has no cell with one thread.
+cannot be read, has no manifest or no cell with one thread.
 """
 import argparse
 import csv
@@ -108,7 +108,7 @@ def main(argv):
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder: results/...")
     parser.add_argument("--format", choices=FORMATS, default="text", help="of the tables (default: text)")
     args = parser.parse_args(argv)
-    run = read_run(args.run)
+    run = read_run(args.run, need_manifest=True)
     print_warnings("scaling", run.warnings)
     found = scalings(run.samples, run.topology)
     if not found:

@@ -9,6 +9,7 @@ import pytest
 import compare
 import export
 import gate
+import scaling
 import summarize
 from heapdyno.run import RunError
 
@@ -35,8 +36,9 @@ def against_a_good_one(folder):
 
 
 COMMANDS = {"gate": judge, "compare": against_a_good_one, "summarize": lambda f: summarize.main([str(f)]),
-            "export": lambda f: export.main([str(f), "--format", "markdown"])}
-EXIT = {"gate": 1, "compare": 0, "summarize": 0, "export": 0}
+            "export": lambda f: export.main([str(f), "--format", "markdown"]),
+            "scaling": lambda f: scaling.main([str(f)])}
+EXIT = {"gate": 1, "compare": 0, "summarize": 0, "export": 0, "scaling": 0}
 
 
 def good(folder):
@@ -102,7 +104,7 @@ def test_a_cell_that_is_there_twice(tmp_path, command, capsys):
 def test_no_manifest(tmp_path, command, capsys):
     folder = good(tmp_path / "run")
     (folder / "manifest.json").unlink()
-    if command == "compare":
+    if command in ("compare", "export", "scaling"):
         with pytest.raises(RunError, match="manifest.json: missing"):
             COMMANDS[command](folder)
     else:
@@ -141,7 +143,7 @@ def test_other_conditions_are_not_compared(tmp_path, path, value):
         group, key = path.split(".")
         manifest[group][key] = value
     (folders[1] / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(RunError, match=f"the conditions differ: {path} is"):
+    with pytest.raises(RunError, match=rf"the conditions differ: {path}(\.MALLOC_CONF)? is"):
         compare.main([str(f) for f in folders])
 
 

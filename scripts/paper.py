@@ -60,7 +60,7 @@ def parse(argv):
                      help=f"exactly so many, in place of a plan; under {paper_plan.MIN_REPS} the tables say "
                      "so")
     how.add_argument("--duration", action="append", metavar="TIME",
-                     help="window of a process that the plan starts from (default: the driver's)")
+                     help="window of a process, in place of the planned one")
     how.add_argument("--budget", type=seconds, metavar="TIME", help="plan no more than this beside the pilot")
     how.add_argument("--claim", action="append", default=[], metavar="CLAIM",
                      help="[throughput:|rss:]A>B@WORKLOAD[,THREADS], tested with Holm's correction; may be "
@@ -70,7 +70,12 @@ def parse(argv):
     parser.add_argument("--seed", type=int, default=20060401, help="of the order (20060401)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="new folder (results/paper-DATE-TIME)")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted one, alone")
+    parser.add_argument("stored", nargs="*", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    if args.stored:
+        parser.error(f"{' '.join(args.stored)}: everything is measured anew, with the allocators of "
+                     "--allocators; two stored runs are set side by side by run-bench compare A B, without "
+                     "--paper")
     if args.resume and len([word for word in argv if word.startswith("--")]) > 1:
         parser.error("--resume stands alone: what to run is in its folder")
     if not args.resume and not args.allocators:
@@ -156,8 +161,9 @@ def run_pilot(state, folder, rows, groups, rng):
     finally:
         engine.close()
     without = {}
+    units = paper_plan.DEFAULT_UNITS if "--duration" in state["options"] else None
     for group in groups:
-        why = paper_plan.learn(group, samples, state["baseline"])
+        why = paper_plan.learn(group, samples, state["baseline"], units)
         if why:
             without[cell_name(group.name, group.threads)] = why
     return without

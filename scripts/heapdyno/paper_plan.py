@@ -19,9 +19,10 @@ MIN_REPS = 30
 
 N_PILOT_BLOCKS = 6
 SHORT, LONG = 0.5, 2.0
-"""Windows of the pilot, in windows of the driver's own choice. The short one is the unit of the level
-inside a process; a planned window is a whole number of it, MAX_UNITS at most."""
+"""Windows of the pilot, in windows of the driver's own choice or --duration. The short one is the unit of
+the level inside a process; a planned window is a whole number of it, MAX_UNITS at most."""
 MAX_UNITS = 8
+DEFAULT_UNITS = round(1 / SHORT)
 
 Z = float(norm.ppf(0.975))
 MEDIAN_VARIANCE = math.pi / 2
@@ -137,9 +138,10 @@ def components(short, long, ratio):
     return float(inside), float(v_short - inside)
 
 
-def learn(group, samples, baseline):
+def learn(group, samples, baseline, units=None):
     """Takes what the pilot's `samples` (rows as text) say about a group: what it cannot run is left out, the
-    window is planned, and the variances and costs are noted. None, or why the group cannot be compared."""
+    window is planned unless its `units` are given, and the variances and costs are noted. None, or why the
+    group cannot be compared."""
     cell_ids = {group.plan[label, p]["cell_id"]: label for label, p in group.plan}
     mine = [(cell_ids[s["cell_id"]], s) for s in samples if s["cell_id"] in cell_ids]
     for label, s in mine:
@@ -152,7 +154,7 @@ def learn(group, samples, baseline):
     if len(group.labels) < 2:
         return "no allocator is left to compare with the baseline"
     _learn_costs(group, samples, cell_ids)
-    _learn_variances(group, mine, baseline)
+    _learn_variances(group, mine, baseline, units)
     return None
 
 
@@ -169,7 +171,7 @@ def _learn_costs(group, samples, cell_ids):
     group.audit_ns = max(0.0, float(np.median(audits)))
 
 
-def _learn_variances(group, mine, baseline):
+def _learn_variances(group, mine, baseline, units):
     """Of the logarithm of ratios to the baseline within a block: what blocks have in common is no noise."""
     logs = {(label, int(s["block"]), int(s["repetition"]) % 2): math.log(float(s["ops_per_s"]))
             for label, s in mine if s["pass"] == "timed" and label in group.labels}
@@ -182,7 +184,7 @@ def _learn_variances(group, mine, baseline):
     inside, between = np.mean(found, axis=0)
     group.sd_inside, group.sd_between = math.sqrt(inside), math.sqrt(between)
     unit_ns = int(group.plan[baseline, "timed"]["duration_ns"]) * SHORT
-    units = best_units(inside, between, unit_ns, group.overhead_ns)
+    units = units or best_units(inside, between, unit_ns, group.overhead_ns)
     group.window_ns = round(units * unit_ns)
     group.sd_worst = math.sqrt(max(b + i / units for i, b in found))
 

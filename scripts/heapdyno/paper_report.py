@@ -140,7 +140,7 @@ def _text_bounds(x):
 def _plan_markdown(paper):
     lines = ["## What the pilot planned", "",
              "Standard deviation of the ratio to the baseline: inside a process (in a window of half the "
-             "default length), from process to process, and of the noisiest pair at the planned window; the "
+             "length the pilot started from), from process to process, and of the noisiest pair at the planned window; the "
              "half-width is what its interval was expected to have.", "",
              "| cell | n | window | inside | between | noisiest | expected half-width |",
              "|---|---:|---:|---:|---:|---:|---:|"]

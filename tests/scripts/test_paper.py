@@ -112,6 +112,14 @@ def test_what_the_pilot_says_becomes_the_plan():
     assert paper_plan.total_s(groups) <= 100 and all(MIN_REPS <= g.n < 500 for g in groups)
 
 
+def test_a_window_that_was_asked_for_is_the_window():
+    for duration in (WINDOW_NS, 2 * WINDOW_NS):
+        groups = make_groups([{**r, "duration_ns": r["duration_ns"] and str(duration)} for r in plan()])
+        samples = pilot_samples(groups, sd=0.02)
+        assert [paper_plan.learn(g, samples, "glibc", paper_plan.DEFAULT_UNITS) for g in groups] == [None] * 2
+        assert {g.window_ns for g in groups} == {duration}
+
+
 def test_what_cannot_run_is_left_out_with_its_reason():
     groups = make_groups(plan())
 

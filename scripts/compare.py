@@ -1,8 +1,8 @@
 """Sets two stored runs side by side: medians, their ratio B/A and its bounds, for each cell that both have.
 
 Describes, and decides nothing: whether a candidate is slower is asked of run-bench gate. Runs that cannot be
-compared (machine, conditions, parameters, load mode) are refused with the reason. Exit codes: 0, or 2 when
-refused.
+compared (machine, conditions, parameters, load mode) are refused with the reason. With --paper it is
+run-bench paper, which measures allocators anew. Exit codes: 0, or 2 when refused.
 """
 import argparse
 import sys

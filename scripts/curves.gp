@@ -22,7 +22,9 @@ x_high = thread_counts[n_threads] * 1.12
 
 # The rows of a line stand together, so that NaN for the others does not break it; a failed cell in it does.
 is_row(i) = strcol('comparison') eq workload && strcol('metric') eq metric && strcol('label') eq labels[i]
-at(i) = is_row(i) ? column('threads') : NaN
+at(i) = is_row(i) ? column('threads') * dodge[i] : NaN
+# Points without a neighbour have a bar, where a band would have no width.
+alone_at(i) = is_row(i) && strstrt(alone[i], ' '.strcol('threads').' ') > 0 && high(i) > low(i) ? at(i) : NaN
 y(name) = strlen(strcol(name)) > 0 ? column(name) / scale : NaN
 low(i) = strlen(strcol('ci_lo')) > 0 ? y('ci_lo') : y('min')
 high(i) = strlen(strcol('ci_hi')) > 0 ? y('ci_hi') : y('max')
@@ -85,6 +87,8 @@ do for [kind in 'png svg'] {
   set output out.'/'.file_name.'-'.workload.'.'.kind
   plot for [i = 1:n_lines] csv using (at(i)):(low(i)):(high(i)) with filledcurves \
          fillcolor rgb colours[i] fillstyle transparent solid 0.12 noborder notitle, \
+       for [i = 1:n_lines] csv using (alone_at(i)):(y('median')):(low(i)):(high(i)) with yerrorbars \
+         pointtype 0 linewidth 1.2 linecolor rgb colours[i] notitle, \
        has_ideal ? ideal(x) : NaN with lines dashtype 3 linewidth 1 linecolor rgb '#666666' notitle, \
        for [i = 1:n_fits] law(i, x) with lines dashtype 5 linewidth 0.8 linecolor rgb fit_colour[i] notitle, \
        for [i = 1:n_lines] csv using (at(i)):(y('median')) with linespoints linewidth 1.6 dashtype int(dashes[i]) \

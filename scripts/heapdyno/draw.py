@@ -78,7 +78,8 @@ def draw_overview(pictures):
     for axes, p in zip(grid.flat, pictures):
         _draw_axes(axes, p)
         _mark_limits(axes, p, with_text=False)
-        axes.set_title(p.comparison + (" (log)" if p.is_log else ""), loc="left", fontsize=10, pad=13)
+        unit = "" if have_one_unit(pictures) else f", {p.style.axis}"
+        axes.set_title(p.comparison + unit + (" (log)" if p.is_log else ""), loc="left", fontsize=10, pad=13)
         axes.text(0, 1.02, shortened(p.params, 150 // n_columns), transform=axes.transAxes,
                   fontsize=7, color=FAINT)
         axes.tick_params(labelsize=8)
@@ -91,12 +92,20 @@ def draw_overview(pictures):
                       **line_style(looks[label])) for label, name in names.items()]
     figure.legend(handles=handles, loc="lower center", ncol=math.ceil(len(handles) / 2), frameon=False,
                   fontsize=8.5, bbox_to_anchor=(0.5, 0.36 / height))
-    texts = [(1 - 0.36 / height, f"{pictures[0].style.overview}, against threads", 13, "bold", INK),
+    texts = [(1 - 0.36 / height, f"{overview_title(pictures)}, against threads", 13, "bold", INK),
              (0.24 / height, _overview_caption(pictures), 8, "normal", FAINT),
              (0.08 / height, pictures[0].machine, 8, "normal", FAINT)]
     for y, text, size, weight, colour in texts:
         figure.text(0.02, y, text, fontsize=size, weight=weight, color=colour)
     return figure
+
+
+def have_one_unit(pictures):
+    return len({p.style.axis for p in pictures}) == 1
+
+
+def overview_title(pictures):
+    return pictures[0].style.overview if have_one_unit(pictures) else pictures[0].style.title
 
 
 def _overview_caption(pictures):
@@ -156,10 +165,19 @@ def _draw_axes(axes, p):
         axes.plot(x, fit.base * capacity(x, fit.sigma, fit.kappa), color=fit.look.colour, linewidth=0.8,
                   linestyle=(0, (6, 2, 1, 2)), zorder=2, gid="law")
     for line in p.lines:
-        axes.fill_between(line.threads, line.lows, line.highs, color=line.look.colour, alpha=0.12,
-                          linewidth=0, zorder=2)
-        axes.plot(line.threads, line.values, gid=f"line-{line.label}",
-                  zorder=3 if line.look.is_reference else 4, **line_style(line.look))
+        x = [t * p.dodge(line) for t in line.threads]
+        axes.fill_between(x, line.lows, line.highs, color=line.look.colour, alpha=0.12, linewidth=0, zorder=2)
+        axes.plot(x, line.values, gid=f"line-{line.label}", zorder=3 if line.look.is_reference else 4,
+                  **line_style(line.look))
+        _draw_bars(axes, line, x)
+
+
+def _draw_bars(axes, line, x):
+    """What a band would show, at points that stand alone."""
+    for at, low, high, threads in zip(x, line.lows, line.highs, line.threads):
+        if threads in line.alone() and high > low:
+            axes.errorbar(at, low, yerr=[[0], [high - low]], fmt="none", ecolor=line.look.colour,
+                          elinewidth=1.2, capsize=4, zorder=3)
 
 
 def _mark_limits(axes, p, with_text):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from heapdyno import contrast, drift, tradeoff
-from heapdyno.draw import draw_overview, draw_panel, draw_picture
+from heapdyno.draw import draw_overview, draw_panel, draw_picture, overview_title
 from heapdyno.draw_latency import draw_latency
 from heapdyno.draw_memory import (draw_bars, draw_bars_panel, draw_time, draw_time_overview,
                                   draw_time_panel)
@@ -58,7 +58,7 @@ def against_threads(run, summary):
             yield Drawing(f"{style.file_name}-{p.comparison}", f"{p.comparison}: {style.title}", describe(p),
                           p.comparison, partial(draw_picture, p), partial(draw_panel, p))
         if len(pictures) > 1:
-            yield Drawing(f"overview-{style.file_name}", f"{style.overview}, against threads",
+            yield Drawing(f"overview-{style.file_name}", f"{overview_title(pictures)}, against threads",
                           "One small picture for each workload.", None, partial(draw_overview, pictures),
                           is_overview=True)
 

@@ -9,9 +9,13 @@ from dataclasses import dataclass, replace
 from heapdyno import style
 from heapdyno.scaling import fit_law
 from heapdyno.table import MIB, bounds, status_text
+from heapdyno.units import RATES, rate_unit
 
 LOG_FROM = 8.0
 """Spread (largest over smallest median) from which a linear axis would flatten the small lines to one."""
+
+DODGE = 1.09
+"""Within the margin that the axis leaves beside its only thread count."""
 
 OFF_SCALE_FROM = 2.0
 """A reference line is cut off a linear axis where it is this many times higher than all that compete."""
@@ -21,7 +25,7 @@ OFF_SCALE_FROM = 2.0
 class MetricStyle:
     file_name: str
     title: str
-    overview: str
+    overview: str               # of the figure that shows all workloads, where they have one unit
     axis: str
     scale: float
     ideal: str                  # what the line of ideal scaling is; empty: there is none
@@ -30,8 +34,8 @@ class MetricStyle:
 
 
 METRICS = {
-    "ops_per_s": MetricStyle("throughput", "throughput", "throughput, million operations per second",
-                             "million operations per second", 1e6,
+    "ops_per_s": MetricStyle("throughput", "throughput", f"throughput, {RATES[0][1]}",
+                             RATES[0][1], RATES[0][0],  # unless the values want another unit
                              "the best at one thread, scaled ideally", "no timed cell has a value"),
     "peak_rss_bytes": MetricStyle("peak-rss", "peak RSS at a fixed number of operations",
                                   "peak RSS at a fixed number of operations, MiB", "peak RSS, MiB", MIB,
@@ -55,6 +59,12 @@ class Line:
     values: tuple
     lows: tuple
     highs: tuple
+
+    def alone(self):
+        """Thread counts of the points that have no neighbour: a band has no width there."""
+        known = [False] + [v == v for v in self.values] + [False]
+        return tuple(t for i, t in enumerate(self.threads, 1)
+                     if known[i] and not known[i - 1] and not known[i + 1])
 
     def end(self):
         """(threads, value) of the last point."""
@@ -93,13 +103,20 @@ class Picture:
     caption: str
     machine: str
 
+    def dodge(self, line):
+        """What the thread counts of a line are multiplied by: where there is one, they stand apart."""
+        n = len(self.lines)
+        if len(self.threads) > 1 or n == 1:
+            return 1.0
+        return DODGE ** (2 * self.lines.index(line) / (n - 1) - 1)
+
 
 def picture(run, summary, comparison, metric):
     """The Picture of that part of the summary; None when there is no value in it."""
     cells = summary[(summary["comparison"] == comparison) & (summary["metric"] == metric)]
     if not (cells["n"] > 0).any():
         return None
-    metric_style = METRICS[metric]
+    metric_style = _in_unit(METRICS[metric], cells) if metric == "ops_per_s" else METRICS[metric]
     rows = {(r["label"], r["threads"]): r for r in cells.to_dict("records")}
     threads = tuple(sorted(cells["threads"].unique()))
     looks = style.looks(cells["label"], among=summary["label"])
@@ -123,6 +140,11 @@ def picture(run, summary, comparison, metric):
         _shade_from(cells), _limits(run.topology, first["placement"], threads),
         _remark(cells, names, threads),
         _caption(cells, fits), machine_of(run))
+
+
+def _in_unit(metric_style, cells):
+    scale, unit = rate_unit(cells["median"])
+    return replace(metric_style, overview=f"throughput, {unit}", axis=unit, scale=scale)
 
 
 def machine_of(run):
@@ -214,8 +236,8 @@ def _shade_from(cells):
 
 
 def _limits(topology, placement, threads):
-    if topology is None or placement == "none":
-        return ()
+    if topology is None or placement == "none" or len(threads) == 1:
+        return ()  # beside a single thread count stand its lines, not other counts
     return tuple((t, text) for t, text in topology.limits(placement) if threads[0] <= t <= threads[-1])
 
 
@@ -252,4 +274,5 @@ def _points(cells):
         band = "95 % confidence interval, lowest to highest where n < 6"
     else:
         band = "lowest to highest"
-    return f"median of n = {count} processes; band: {band}"
+    shape = "band" if cells["threads"].nunique() > 1 else "bar"
+    return f"median of n = {count} processes; {shape}: {band}"

@@ -147,7 +147,7 @@ def _part(summary, comparison, part_id, markers, drawings):
 
 
 def _table(cells, metric, table_id, markers):
-    title, scale, _ = table.TABLES[metric]
+    title, scale = table.title_and_scale(metric, cells["median"])
     labels = list(style.looks(cells["label"]))
     rows = {(r["label"], r["threads"]): r for r in cells.to_dict("records")}
     columns = []

@@ -6,12 +6,13 @@ import pandas as pd
 
 from heapdyno import style
 from heapdyno.summary import has_equal_ops
+from heapdyno.units import RATES, rate_unit
 
 WIDTH = 100
 MIB = 1024 * 1024
 
 TABLES = {
-    "ops_per_s": ("throughput, million operations per second (more is better)", 1e6, max),
+    "ops_per_s": ("throughput, {unit} (more is better)", RATES[0][0], max),
     "peak_rss_bytes": ("peak RSS, MiB after a fixed number of operations (less is better)", MIB, min),
     "lat_p50_ns": ("median latency, ns (less is better)", 1, min),
     "lat_p99_ns": ("99th percentile of latency, ns (less is better)", 1, min),
@@ -23,6 +24,16 @@ TABLES = {
                           MIB, min),
     "shared_line_fraction": ("64-byte lines with objects of several threads, % (less is better)", 0.01, min),
 }
+
+
+def title_and_scale(metric, medians):
+    """The title of a table of TABLES and what its values are divided by."""
+    title, scale, _ = TABLES[metric]
+    if metric != "ops_per_s":
+        return title, scale
+    scale, unit = rate_unit(medians)
+    return title.format(unit=unit), scale
+
 
 DETERMINISTIC = {"shared_line_fraction"}
 """Metrics whose single values of the audit may be ranked. Of any other, one value without its noise names no
@@ -121,7 +132,7 @@ def format_run(run, summary, width=WIDTH):
 
 def format_table(of_table, metric, width):
     """The lines of one table, broken into blocks of thread counts where it is wider than `width`."""
-    title, scale, _ = TABLES[metric]
+    title, scale = title_and_scale(metric, of_table["median"])
     first = of_table.iloc[0]
     rows = {(r["label"], r["threads"]): r for r in of_table.to_dict("records")}
     labels = list(style.looks(of_table["label"]))

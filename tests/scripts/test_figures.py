@@ -9,7 +9,7 @@ import pytest
 from conftest import SCRIPTS
 
 from heapdyno import style
-from heapdyno.draw import spread
+from heapdyno.draw import draw_overview, draw_picture, overview_title, spread
 from heapdyno.picture import picture
 from heapdyno.run import read_run
 from heapdyno.summary import summarize
@@ -197,8 +197,8 @@ def test_caption_tells_intervals_from_ranges(tmp_path):
         return picture_of(tmp_path / folder, rows).caption
     assert caption("a", 1, 1) == "one process a point (n = 1): the spread is unknown"
     assert caption("b", 6, 9) == ("median of n = 6 to 9 processes; "
-                                  "band: 95 % confidence interval of the median")
-    assert caption("c", 3, 3) == "median of n = 3 processes; band: lowest to highest"
+                                  "bar: 95 % confidence interval of the median")
+    assert caption("c", 3, 3) == "median of n = 3 processes; bar: lowest to highest"
     assert caption("d", 3, 9).endswith("95 % confidence interval, lowest to highest where n < 6")
 
 
@@ -229,3 +229,59 @@ def test_gnuplot_says_what_it_lacks(tmp_path, script):
 def test_gnuplot_is_installed():
     """The tests above must not pass by not running."""
     assert shutil.which("gnuplot")
+
+
+def bars_of(axes):
+    return [c for c in axes.collections if c.__class__.__name__ == "LineCollection"]
+
+
+def test_with_one_thread_count_the_noise_is_a_bar_beside_those_of_the_others(tmp_path):
+    rows = golden.timed("glibc", 2, [9e6, 10e6, 12e6]) + golden.timed("arena", 2, [10e6, 11e6, 13e6])
+    p = picture_of(tmp_path, rows)
+    assert p.caption == "median of n = 3 processes; bar: lowest to highest"
+    bars = bars_of(draw_picture(p).axes[0])
+    ends = sorted((b.get_segments()[0][0, 1], b.get_segments()[0][1, 1]) for b in bars)
+    assert ends == [pytest.approx((9, 12)), pytest.approx((10, 13))]
+    assert len({b.get_segments()[0][0, 0] for b in bars}) == 2
+    assert [p.dodge(line) for line in p.lines] == pytest.approx([1 / 1.09, 1.09])
+
+
+def test_a_point_between_gaps_has_a_bar_and_others_a_band(tmp_path):
+    rows = [r for t in (1, 2, 8) for r in golden.timed("glibc", t, [9e6, 10e6])]
+    rows += golden.failed("glibc", 4, "crash", "")
+    p = picture_of(tmp_path, rows)
+    assert p.lines[0].alone() == (8,)
+    assert p.dodge(p.lines[0]) == 1
+    assert len(bars_of(draw_picture(p).axes[0])) == 1
+
+
+def test_gnuplot_draws_the_bars_too(tmp_path):
+    rows = [r for name in ("glibc", "arena") for r in golden.timed(name, 2, [9e6, 10e6, 12e6])]
+    golden.write_run(tmp_path / "bars", rows)
+    golden.write_run(tmp_path / "none", [r for r in rows if r["repetition"] == 1])
+    n_strokes = {}
+    for name in ("bars", "none"):
+        done = subprocess.run([SCRIPTS / "plot-gnuplot.sh", tmp_path / name], capture_output=True, text=True)
+        assert done.returncode == 0 and done.stderr == ""
+        svg = tmp_path / name / "figures" / "gnuplot" / "throughput-larson.svg"
+        groups = ElementTree.parse(svg).iter(f"{SVG}g")
+        plots = [g for g in groups if g.get("id", "").startswith("gnuplot_plot")]
+        n_strokes[name] = sum(p.get("d").count("M") for g in plots for p in g.iter(f"{SVG}path"))
+    assert n_strokes["bars"] >= n_strokes["none"] + 2 * 3  # bar and caps
+
+
+def test_small_rates_have_a_unit_in_which_they_can_be_read(tmp_path):
+    rows = [r for t in (1, 2) for r in golden.timed("glibc", t, [4.9 * t, 5.1 * t, 5 * t])]
+    p = picture_of(tmp_path, rows)
+    assert p.style.axis == "operations per second" and p.lines[0].values == (5, 10)
+    assert picture_of(tmp_path / "k", golden.timed("glibc", 1, [9000])).style.axis.startswith("thousand")
+
+
+def test_the_overview_names_the_units_where_they_differ(tmp_path):
+    run = read_run(golden.write_run(tmp_path, golden.timed("glibc", 1, [5])
+                                    + golden.timed("glibc", 1, [5e6], workload="robson")))
+    pictures = [picture(run, summarize(run), c, "ops_per_s") for c in ("larson", "robson")]
+    assert overview_title(pictures) == "throughput"
+    titles = [a.get_title("left") for a in draw_overview(pictures).axes]
+    assert titles == ["larson, operations per second", "robson, million operations per second"]
+    assert overview_title(pictures[1:]) == "throughput, million operations per second"

@@ -3,6 +3,7 @@ import pytest
 
 from heapdyno.run import read_run
 from heapdyno.summary import summarize
+from heapdyno import table
 from heapdyno.table import WIDTH, format_run, three_digits
 
 
@@ -168,3 +169,13 @@ def test_shared_lines_are_shown_where_measured_and_equal_values_are_all_best(tmp
     shown = {name: cells(text, name, "64-byte lines") for name in ("glibc", "arena", "tcmalloc")}
     assert shown == {"glibc": ["0*"], "arena": ["0*"], "tcmalloc": ["50.0"]}
     assert "64-byte lines" not in text_of(tmp_path / "none", golden.audit("glibc", 2, 1 << 20))
+
+
+def test_the_unit_of_throughput_is_one_that_can_be_read():
+    assert table.title_and_scale("ops_per_s", [20e6, 12e3]) == (
+        "throughput, million operations per second (more is better)", 1e6)
+    assert table.title_and_scale("ops_per_s", [20e6, 4.9e3, float("nan"), 0])[1] == 1e3
+    title, scale = table.title_and_scale("ops_per_s", [4.9, 7.1])
+    assert title == "throughput, operations per second (more is better)" and scale == 1
+    assert table.title_and_scale("ops_per_s", [float("nan")])[1] == 1e6
+    assert table.title_and_scale("peak_rss_bytes", [5.0])[1] == table.MIB

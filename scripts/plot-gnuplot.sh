@@ -1,5 +1,6 @@
 #!/bin/sh
-# Draws throughput, speed-up, peak RSS and fairness of every workload of a run with gnuplot, into RUN/figures/gnuplot.
+# Draws the figures of a run with gnuplot, into RUN/figures/gnuplot: throughput, speed-up, peak RSS, fairness and latency
+# of every workload, memory over time and retained, throughput against peak RSS, and the heat maps.
 #
 #   scripts/plot-gnuplot.sh RUN      RUN/summary.csv is written anew first
 set -eu
@@ -28,4 +29,11 @@ sed -n "s/^if (workload eq '\(.*\)' && metric eq '\(.*\)') {\$/\1 \2/p" "$1/summ
     (cd "$1" && gnuplot -e "run='.'; workload='$workload'" "$here/$script.gp")
     echo "$1/figures/gnuplot/$script-$workload.png"
     echo "$1/figures/gnuplot/$script-$workload.svg"
+  done
+# Their names begin with that of the script that draws them.
+sed -n "s/^if (figure eq '\(.*\)') {\$/\1/p" "$1/figures.gp" |
+  while read -r figure; do
+    (cd "$1" && gnuplot -e "run='.'; figure='$figure'" "$here/${figure%%-*}.gp")
+    echo "$1/figures/gnuplot/$figure.png"
+    echo "$1/figures/gnuplot/$figure.svg"
   done

@@ -1,6 +1,7 @@
-"""Writes RUN/summary.csv, and RUN/summary.gp for gnuplot, and prints throughput and peak RSS as tables.
+"""Writes RUN/summary.csv, and for gnuplot RUN/summary.gp and figures.gp, and prints the results as tables.
 
-Where the run has latencies, latency-summary.csv and latency-summary.gp too.
+Where the run has latencies, latency-summary.csv and latency-summary.gp too; where memory was watched,
+memory-summary.csv.
 
 Exit codes: 0, or 2 when the run cannot be read (the message names the file). Warnings go to stderr.
 """
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from heapdyno.gnuplot import write_latency_settings, write_settings
+from heapdyno.gnuplot_figures import write_figures
 from heapdyno.latency import latency_pictures, write_latency_summary
 from heapdyno.run import main_guard, print_warnings, read_run
 from heapdyno.summary import summarize, write_summary
@@ -26,6 +28,7 @@ def main(argv):
     print_warnings("summarize", run.warnings)
     write_summary(summary, args.run / "summary.csv")
     write_settings(run, summary, args.run / "summary.gp")
+    write_figures(run, summary, args.run)
     pictures = latency_pictures(run)
     if pictures:
         write_latency_summary(pictures, args.run / "latency-summary.csv")

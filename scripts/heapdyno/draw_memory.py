@@ -5,11 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from heapdyno.draw import FAINT, INK, label_lines, shortened
+from heapdyno.memory_picture import LIVE, SHADES
 from heapdyno.style import looks as ordered_looks, short_names
-
-LIVE = "#D9D5CC"
-SHADES = (1.0, 0.72, 0.46, 0.22)
-"""Opacity of the bars of one allocator, from the first moment to the last."""
 
 
 def _texts(figure, p, height):
@@ -95,7 +92,7 @@ def draw_bars(p, width=9.6, has_texts=True):
     """A Figure of one BarPicture: a group of bars an allocator, a shade a moment, lowest to highest as a line."""  # noqa: E501
     height = 0.6 + 1.0 * has_texts + 0.42 * len(p.bars) + 0.3
     figure = Figure(figsize=(width, height))
-    names_in = 0.25 + 0.075 * max(len(title) for _, title, _, _ in p.bars)
+    names_in = p.names_width
     below, above = (0.95, 0.95) if has_texts else (0.5, 0.45)
     axes = figure.add_axes((names_in / width, below / height, 1 - (names_in + 0.3) / width,
                             1 - (below + above) / height))
@@ -109,15 +106,15 @@ def draw_bars(p, width=9.6, has_texts=True):
                       gid=f"bar-{label}-{k}")
             if p.highs[i][k] > p.lows[i][k]:
                 axes.plot([max(p.lows[i][k], 0), p.highs[i][k]], [y, y], color=INK, linewidth=0.9)
-    if p.peak_live == p.peak_live and p.peak_live <= p.top * 1.6:
+    if p.shows_live:
         axes.axvline(p.peak_live, color=FAINT, linewidth=0.9, linestyle=":", gid="peak-live")
         axes.text(p.peak_live, 1.01, "live at the peak", transform=axes.get_xaxis_transform(), ha="center",
                   va="bottom", fontsize=8, color=FAINT)
-    axes.set_xlim(0, max(p.top, p.peak_live * 1.1 if p.peak_live <= p.top * 1.6 else 0))
+    axes.set_xlim(0, p.right)
     axes.set_ylim(len(p.bars) - 0.5, -0.5)
     axes.set_yticks(range(len(p.bars)), [title for _, title, _, _ in p.bars])
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("MiB held, from top to bottom: " + ", ".join(p.moments))
+    axes.set_xlabel(p.axis)
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     if has_texts:

@@ -8,9 +8,11 @@ from functools import partial
 
 from heapdyno import contrast, drift, tradeoff
 from heapdyno.draw import draw_overview, draw_panel, draw_picture, overview_title
+from heapdyno.draw_contrast import draw_forest, draw_heat
 from heapdyno.draw_latency import draw_latency
 from heapdyno.draw_memory import (draw_bars, draw_bars_panel, draw_time, draw_time_overview,
                                   draw_time_panel)
+from heapdyno.draw_tradeoff import draw_tradeoff
 from heapdyno.latency import describe_latency, latency_pictures
 from heapdyno.memory_picture import bar_pictures, time_pictures, widest
 from heapdyno.picture import METRICS, describe, machine_of, picture
@@ -72,16 +74,16 @@ def by_percentile(run, summary):
 
 def against_reference(run, summary):
     """Every allocator as a multiple of one: heat map and forest plot."""
-    for metric, file_name in (("ops_per_s", "throughput"), ("peak_rss_bytes", "peak-rss")):
+    for metric, file_name in contrast.FILES.items():
         found = contrast.contrast(run, summary, metric)
         if isinstance(found, str):
             yield LeftOut(f"ratios-{file_name}, forest-{file_name}", found)
             continue
-        title, text = f"{found.title}, as a multiple of {found.reference}'s", contrast.describe(found)
+        title, text = contrast.heat_title(found), contrast.describe(found)
         yield Drawing(f"ratios-{file_name}", title, text, None,
-                      partial(contrast.draw_heat, found, machine_of(run)), keeps_paper=True)
+                      partial(draw_heat, found, machine_of(run)), keeps_paper=True)
         yield Drawing(f"forest-{file_name}", title, text, None,
-                      partial(contrast.draw_forest, found, machine_of(run)), is_overview=True)
+                      partial(draw_forest, found, machine_of(run)), is_overview=True)
 
 
 def speed_against_memory(run, summary):
@@ -92,7 +94,7 @@ def speed_against_memory(run, summary):
         else:
             yield Drawing(f"tradeoff-{comparison}", f"{comparison}: throughput against peak RSS",
                           tradeoff.describe(found), comparison,
-                          partial(tradeoff.draw, found, machine_of(run)))
+                          partial(draw_tradeoff, found, machine_of(run)))
 
 
 def in_order(run, summary):

@@ -1,7 +1,7 @@
 """What the figures of memory show, decided once for matplotlib and gnuplot alike: held bytes over time beside
 the live bytes, and what is retained after everything was freed. Knows nothing of how it is drawn.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,10 @@ from heapdyno import columns, style
 from heapdyno.memory import MARKS, each_series
 from heapdyno.comparisons import name_comparisons
 from heapdyno.table import MIB
+
+LIVE = "#D9D5CC"
+SHADES = (1.0, 0.72, 0.46, 0.22)
+"""Opacity of the bars of one allocator, from the first moment to the last."""
 
 N_POINTS = 300
 """Places on the time axis of which a line has its lowest and highest value: nothing that is seen is lost."""
@@ -68,6 +72,24 @@ class BarPicture:
     def heading(self):
         return f"{self.comparison}, {_threads(self.threads)}: memory retained after everything was freed"
 
+    @property
+    def axis(self):
+        return "MiB held, from top to bottom: " + ", ".join(self.moments)
+
+    @property
+    def shows_live(self):
+        """Whether the live bytes at the peak are near enough to be a mark."""
+        return self.peak_live <= self.top * 1.6
+
+    @property
+    def right(self):
+        return max(self.top, self.peak_live * 1.1) if self.shows_live else self.top
+
+    @property
+    def names_width(self):
+        """Of the names of the allocators, in inches."""
+        return 0.25 + 0.075 * max(len(title) for _, title, _, _ in self.bars)
+
 
 def _threads(n):
     return f"{n} thread{'' if n == 1 else 's'}"
@@ -109,12 +131,13 @@ def _time_picture(run, comparison, threads, rows, series):
     looks = style.looks(rows["label"])
     names = style.short_names(looks)
     lines = {row["label"]: line for line, row in rows.iterrows()}
-    curves = [_curve(label, names[label] + (" (bound)" if look.is_reference else ""), look,
-                     series[lines[label]], "held_bytes") for label, look in looks.items()]
+    curves = [_curve(label, names[label], look, series[lines[label]], "held_bytes")
+              for label, look in looks.items()]
     live, whose = _live(rows, series, names)
     competing = [c for c in curves if not c.look.is_reference] or curves
     top = max(max(c.values) for c in competing + ([live] if live else [])) * 1.06
     right = max(c.times[-1] for c in competing)
+    curves = [replace(c, title=_titled(c.title, c.look, max(c.values), top)) for c in curves]
     caption = "one process a line; what it holds beyond its start and the workload's tables"
     if live:
         caption += f"; grey: live bytes, as with {whose}; slower ones are later"
@@ -122,6 +145,12 @@ def _time_picture(run, comparison, threads, rows, series):
                        bool((rows["oversubscribed"] == 1).any()), _conditions(rows.iloc[0]),
                        tuple(sorted(curves, key=lambda c: -c.values[-1])), live, (right, top), caption,
                        _machine(run))
+
+
+def _titled(name, look, highest, top):
+    """The name of a line or bar, with what the axis cuts off of a bound."""
+    bound = " (bound)" if look.is_reference else ""
+    return name + bound + (f" (off scale: {highest:.3g})" if highest > top else "")
 
 
 def _live(rows, series, names):
@@ -178,13 +207,16 @@ def _bar_picture(run, comparison, threads, rows, metrics, peak_live):
     def values(label, statistic):
         return tuple(by[label, m][statistic] / MIB if (label, m) in by else float("nan") for m in metrics)
 
-    bars = tuple((label, names[label], look, values(label, "median")) for label, look in looks.items())
+    bars = [(label, names[label], look, values(label, "median")) for label, look in looks.items()]
     highs = tuple(values(label, "max") for label in looks)
     competing = [h for (_, _, look, _), h in zip(bars, highs) if not look.is_reference] or list(highs)
+    top = max(np.nanmax(np.array(competing)), 0.1) * 1.1
+    bars = tuple((label, _titled(name, look, np.nanmax(medians), top), look, medians)
+                 for label, name, look, medians in bars)
     n = rows["n"]
     count = f"{n.min():.0f}" if n.min() == n.max() else f"{n.min():.0f} to {n.max():.0f}"
     caption = (f"n = {count}" + (": the spread is unknown" if n.max() == 1 else
                ", median, lowest to highest") + "; held after that time, threads alive and idle, last: after they ended")  # noqa: E501
     return BarPicture(f"retained-{comparison}-{threads}t", comparison, threads, _conditions(rows.iloc[0]),
                       tuple(MARKS[m][1] for m in metrics), bars, tuple(values(label, "min") for label in looks),  # noqa: E501
-                      highs, peak_live, max(np.nanmax(np.array(competing)), 0.1) * 1.1, caption, _machine(run))  # noqa: E501
+                      highs, peak_live, top, caption, _machine(run))

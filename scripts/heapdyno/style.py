@@ -53,6 +53,12 @@ def looks(labels, among=()):
     return dict(sorted(mine.items(), key=lambda item: item[1].is_reference))
 
 
+def faded(colour, share):
+    """The colour as it looks on white with this opacity."""
+    parts = (int(colour[i:i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(255 + (part - 255) * share):02X}" for part in parts)
+
+
 def is_reference(label):
     """Whether `label` shows a bound (null[...] too) instead of competing."""
     return label.partition("[")[0] in columns.REFERENCES

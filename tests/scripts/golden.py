@@ -112,3 +112,42 @@ def write_run(folder, rows, header=HEADER, n_planned=None, topology=None):
     (folder / "manifest.json").write_text(json.dumps({"run_id": "golden"}), encoding="utf-8")
     (folder / "topology.xml").write_text(topology_xml() if topology is None else topology, encoding="utf-8")
     return folder
+
+
+SERIES_HEADER = ("cell_id", "repetition", "allocator", "config", "workload", "threads", "t_ns", "live_bytes",
+                 "rss_bytes", "pss_bytes", "anon_huge_bytes", "generations")
+START_BYTES, TABLE_BYTES = 3 * MIB, 2 * MIB
+"""What a watched process has resident before it holds anything."""
+
+
+def watched(allocator, threads, **values):
+    """One ok row of the rss pass; `values` in bytes as the process has them resident."""
+    return [row(**{"allocator": allocator, "threads": threads, "pass": "rss", "block": 2,
+                   "workload": "robson", "start_rss_bytes": START_BYTES, "table_bytes": TABLE_BYTES,
+                   "rss_interval_ns": 10 ** 7, **values})]
+
+
+def write_series(folder, series):
+    """rss.csv of [(row of watched(), [(t_s, live bytes, held bytes, generations)])]."""
+    with (folder / "rss.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(SERIES_HEADER)
+        for of, samples in series:
+            for t_s, live, held, generations in samples:
+                rss = held + START_BYTES + TABLE_BYTES
+                writer.writerow([*(of[c] for c in SERIES_HEADER[:6]), round(t_s * 1e9), live, rss, "", "",
+                                 generations])
+
+
+def watched_run(folder, series):
+    """A run whose rss pass has these series, as of write_series, without rows of other passes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for of, samples in series:
+        at_peak = max(samples, key=lambda s: (s[1], s[2]))
+        base = START_BYTES + TABLE_BYTES
+        found = {"rss_samples": len(samples), "peak_live_bytes": at_peak[1],
+                 "peak_live_rss_bytes": at_peak[2] + base, "fragmentation": at_peak[2] / at_peak[1],
+                 "peak_rss_bytes": max(s[2] for s in samples) + base, "freed_ns": round(samples[-1][0] * 1e9)}
+        of.update((column, value) for column, value in found.items() if of[column] == "")
+    write_series(folder, series)
+    return write_run(folder, [of for of, _ in series])

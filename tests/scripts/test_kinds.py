@@ -4,6 +4,7 @@ import golden
 import pytest
 
 from heapdyno import contrast, drift, tradeoff
+from heapdyno.draw_contrast import draw_heat
 from heapdyno.figures import Drawing, LeftOut, all_figures
 from heapdyno.picture import picture
 from heapdyno.run import read_run
@@ -46,7 +47,7 @@ def test_without_repetitions_nothing_is_decided(tmp_path):
 
 def test_the_heat_map_hatches_what_is_not_told_apart(tmp_path):
     c = contrast.contrast(*read(tmp_path, four()), "ops_per_s")
-    patches = contrast.draw_heat(c, "machine").axes[0].patches
+    patches = draw_heat(c, "machine").axes[0].patches
     assert [p.get_gid() for p in patches] == ["decided", "undecided", "decided"]
     assert [bool(p.get_hatch()) for p in patches] == [False, True, False]
 

@@ -102,7 +102,7 @@ def time_pictures(run):
         return []
     rows = _watched(run).drop_duplicates(["comparison", "label", "threads"])
     series = dict(each_series(run, rows))
-    rows = rows[[line in series for line in rows.index]]
+    rows = rows.loc[rows.index.isin(list(series))]
     return [_time_picture(run, comparison, int(threads), of_picture, series)
             for (comparison, threads), of_picture in rows.groupby(["comparison", "threads"], sort=False)]
 

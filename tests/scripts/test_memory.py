@@ -124,6 +124,16 @@ def test_samples_that_are_missing_are_an_error_and_a_missing_file_is_a_warning(t
     assert time_pictures(run) == []
 
 
+def test_a_run_whose_watched_cells_were_all_skipped_is_summarized_and_drawn(tmp_path, script):
+    skipped = golden.row(**{"pass": "rss", "status": "skip", "why": "too large"})
+    folder = golden.write_run(tmp_path, [skipped] + golden.audit("glibc", 1, MIB))
+    golden.write_series(folder, [])
+    run = read_run(folder)
+    assert time_pictures(run) == [] and bar_pictures(run, summarize(run)) == []
+    assert script("summarize.py", folder).returncode == 0
+    assert drawn_by_both(folder)
+
+
 def test_the_table_has_fragmentation_and_what_is_kept_longest(tmp_path):
     run = read_run(two(tmp_path))
     text = format_run(run, summarize(run))

@@ -8,22 +8,24 @@ from heapdyno.memory import derive
 from heapdyno.run import RunWarning
 from heapdyno.scaling import scalings
 from heapdyno.stats import median_interval
+from heapdyno.syscalls import PER_KOP, per_kop
 
 METRICS = {"ops_per_s": "timed", "fairness": "timed", "peak_rss_bytes": "audit",
            "retained_rss_bytes": "audit", "shared_line_fraction": "audit",
            "lat_p50_ns": "latency", "lat_p99_ns": "latency", "lat_p999_ns": "latency",
            "fragmentation": "rss", "peak_overhead": "rss",
            "retained_100ms_bytes": "rss", "retained_1s_bytes": "rss", "retained_5s_bytes": "rss",
-           "retained_end_bytes": "rss", "drift_bytes": "rss"}
-"""Metric and the one pass it is taken from: a column of samples.csv or of memory.derive, or `fairness`, the
-operations of the slowest thread over those of the fastest. `speedup` comes on top, from heapdyno.scaling.
+           "retained_end_bytes": "rss", "drift_bytes": "rss", **dict.fromkeys(PER_KOP, "syscalls")}
+"""Metric and the one pass it is taken from: a column of samples.csv, memory.derive or syscalls.per_kop, or
+`fairness`, the operations of the slowest thread over those of the fastest. `speedup` comes on top, from
+heapdyno.scaling.
 Memory is compared at a fixed number of operations only: in a run that ends by the clock, a slow allocator
 allocates less."""
 
 INSTEAD = {"shared_line_fraction": "sharing"}
 """The pass that is taken instead in a run that has it."""
 
-OPTIONAL = {metric for metric, of_pass in METRICS.items() if of_pass in ("rss", "latency")} | {
+OPTIONAL = {metric for metric, of_pass in METRICS.items() if of_pass in ("rss", "latency", "syscalls")} | {
     "shared_line_fraction", "fairness"}
 """Metrics that only some workloads have: no row in the summary for a cell that has none."""
 
@@ -38,7 +40,7 @@ def summarize(run):
     n counts the ok rows with a value, n_unmeasured ok rows without one, n_failed all others, which
     `statuses` names (`crash:2;timeout:1`). Without a value the numbers are NaN.
     """
-    samples = derive(run).assign(fairness=_fairness(run.samples))
+    samples = derive(run).assign(fairness=_fairness(run.samples), **per_kop(run.samples))
     comparisons = name_comparisons(samples)
     rows = []
     for metric, metric_pass in METRICS.items():

@@ -6,6 +6,7 @@ import pandas as pd
 
 from heapdyno import style
 from heapdyno.summary import has_equal_ops
+from heapdyno.syscalls import CALLS, PER_KOP, call_rows
 from heapdyno.units import RATES, rate_unit
 
 WIDTH = 100
@@ -34,6 +35,8 @@ def title_and_scale(metric, medians):
     scale, unit = rate_unit(medians)
     return title.format(unit=unit), scale
 
+
+CALLS_TITLE = "system calls for each thousand operations, by name (fewer is better)"
 
 DETERMINISTIC = {"shared_line_fraction"}
 """Metrics whose single values of the audit may be ranked. Of any other, one value without its noise names no
@@ -124,6 +127,9 @@ def format_run(run, summary, width=WIDTH):
             of_table = summary[(summary["comparison"] == comparison) & (summary["metric"] == metric)]
             if len(of_table) and not (metric == "retained_1s_bytes" and "retained_5s_bytes" in measured):
                 lines += [""] + format_table(of_table, metric, width)
+        of_calls = summary[(summary["comparison"] == comparison) & summary["metric"].isin(PER_KOP)]
+        if len(of_calls):
+            lines += [""] + format_calls(of_calls, width)
     failures = format_failures(run.samples, width)
     lines += [""] + failures if failures else []
     lines += ["", "how to read this:"] + format_legend(run, summary, width)
@@ -138,9 +144,7 @@ def format_table(of_table, metric, width):
     labels = list(style.looks(of_table["label"]))
     columns = [_format_column(rows, labels, threads, metric, scale)
                for threads in sorted(of_table["threads"].unique())]
-    conditions = " ".join(first[c] for c in ("params", "load", "placement", "membind", "wrap", "ambient")
-                          if first[c])
-    lines = [f"{first['comparison']}: {title}"] + _wrap(conditions, width)
+    lines = [f"{first['comparison']}: {title}"] + _wrap(_conditions(first), width)
     names = ["threads"] + list(style.short_names(labels).values())
     names_width = max(map(len, names))
     while columns:
@@ -148,6 +152,27 @@ def format_table(of_table, metric, width):
         lines += [names[i].ljust(names_width) + "".join(c[i] for c in block) for i in range(len(names))]
         columns = columns[len(block):]
     return lines
+
+
+def _conditions(row):
+    return " ".join(row[c] for c in ("params", "load", "placement", "membind", "wrap", "ambient") if row[c])
+
+
+def format_calls(of_calls, width):
+    """The lines of one table of system calls by name, a block a thread count."""
+    first = of_calls.iloc[0]
+    lines = [f"{first['comparison']}: {CALLS_TITLE}"] + _wrap(_conditions(first), width)
+    rows = call_rows(of_calls)
+    names = style.short_names(dict.fromkeys(label for label, _, _, _ in rows))
+    table = []
+    for i, (label, threads, is_over, values) in enumerate(rows):
+        if i == 0 or threads != rows[i - 1][1]:
+            count = f"{threads:.0f} thread{'' if threads == 1 else 's'}"
+            table.append([count + ("+" if is_over else "")] + list(CALLS.values()))
+        table.append([names[label]] + ["-" if v != v else three_digits(v) for v in values])
+    widths = [max(len(line[i]) for line in table) for i in range(len(CALLS) + 1)]
+    return lines + ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+                    for line in table]
 
 
 def _format_column(rows, labels, threads, metric, scale):
@@ -216,6 +241,10 @@ def format_legend(run, summary, width):
         if len(n):
             name = title.partition(",")[0]
             lines.append(f"{name}: median of n = {_span(n)} processes; {_noise(shown, metric)}")
+    n = summary.loc[summary["metric"].isin(PER_KOP), "n"]
+    if len(n):
+        lines.append(f"system calls: median of n = {_span(n)} processes under strace, which slows every "
+                     "call: those that wait for others (futex, sched_yield) tell no rate (docs/syscalls.md)")
     lines.append("* best median; ~ its interval overlaps that of the best: this run cannot tell them apart")
     if (shown["n_failed"] > 0).any():
         lines.append("! some repetitions failed: the number stands for the others only and is never best")

@@ -179,3 +179,43 @@ def test_the_unit_of_throughput_is_one_that_can_be_read():
     assert title == "throughput, operations per second (more is better)" and scale == 1
     assert table.title_and_scale("ops_per_s", [float("nan")])[1] == 1e6
     assert table.title_and_scale("peak_rss_bytes", [5.0])[1] == table.MIB
+
+
+def counted(allocator, threads, ops, **calls):
+    """One row of the pass under strace; names of CALLS that are not given were never called."""
+    columns = dict.fromkeys(("sys_mmap", "sys_munmap", "sys_mremap", "sys_madvise", "sys_mprotect", "sys_brk",
+                             "sys_futex", "sys_sched_yield"), 0)
+    columns.update({f"sys_{name}": n for name, n in calls.items()})
+    return golden.row(**{"allocator": allocator, "threads": threads, "pass": "syscalls", "ops": ops,
+                         "syscalls": sum(calls.values()) + 1, **columns})
+
+
+def test_system_calls_stand_by_name_for_each_thousand_operations(tmp_path):
+    rows = [counted("glibc", 1, 100000, mmap=5000, munmap=250, brk=3),
+            counted("arena", 1, 100000, madvise=1), counted("glibc", 4, 50000, futex=50),
+            golden.row(**{"allocator": "arena", "threads": 4, "pass": "syscalls", "status": "timeout"})]
+    lines = text_of(tmp_path, rows).splitlines()
+    start = lines.index("larson: system calls for each thousand operations, by name (fewer is better)")
+    table_lines = [line.split() for line in lines[start + 2:start + 7]]
+    names = ["all", "mmap", "munmap", "mremap", "madvise", "mprotect", "brk", "futex", "sched_yield"]
+    assert table_lines == [
+        ["1", "thread", *names],
+        ["arena", "0.0200", "0", "0", "0", "0.0100", "0", "0", "0", "0"],
+        ["glibc", "52.5", "50.0", "2.50", "0", "0", "0", "0.0300", "0", "0"],
+        ["4", "threads+", *names],
+        ["glibc", "1.02", "0", "0", "0", "0", "0", "0", "1.00", "0"]]
+    assert len({len(line) for line in lines[start + 2:start + 7]}) == 1
+    assert any("system calls: median of n = 1 processes under strace" in line for line in lines)
+    assert any("arena timeout 1x (larson at 4 threads)" in line for line in lines)
+
+
+def test_without_the_pass_there_is_no_table_of_system_calls(tmp_path):
+    text = text_of(tmp_path, golden.timed("glibc", 1, [1e6], syscalls=12, sys_mmap=3, ops=100))
+    assert "system calls" not in text
+
+
+def test_what_an_older_run_did_not_count_is_a_gap_and_not_zero(tmp_path):
+    row = counted("glibc", 1, 1000, mmap=1)
+    row["sys_futex"] = ""
+    line = next(line for line in text_of(tmp_path, [row]).splitlines() if line.startswith("glibc"))
+    assert line.split() == ["glibc", "2.00", "1.00", "0", "0", "0", "0", "0", "-", "0"]

@@ -253,9 +253,65 @@ static void arena_tick_held(struct arena *arena, uint64_t now_ns) {
     }
 }
 
-/* Takes in what was sent back and, being the last of its run, freed by its owner, which nobody else would notice; gives up
- * empty runs that bins keep against thrashing and have not used for a quarter of the decay time: they become dirty pages,
- * which decay. Every sixteenth of that time; holds purge_lock. */
+/* Runs whose unused pages are purged at a time. */
+#define ARENA_N_HELD 64
+/* Least time between two looks at all runs, also if the decay time is zero. */
+#define ARENA_MIN_ROUND_NS ((uint64_t)100 * 1000 * 1000)
+
+/* Purges the unused pages of a run that is held. Holds purge_lock; how many. */
+static size_t arena_run_purge(struct bin *bin, const struct bin_supply *supply, struct run *run) {
+    size_t at = 0, first, n, n_purged = 0;
+    for (bool is_over = false; !is_over;) {
+        lock_acquire(&bin->lock);
+        is_over = !run_unused_pages(run, &at, &first, &n);
+        if (is_over)
+            bin_put_back(bin, supply, run);
+        lock_release(&bin->lock);
+        if (!is_over && os_purge((char *)run_base(run) + (first << PAGE_LG), n << PAGE_LG) == 0)
+            n_purged += n;
+    }
+    return n_purged;
+}
+
+/* A run may be all but unused and yet not empty: what is left may be an object in the cache of a thread that sleeps. Purges
+ * the pages that no object lies on in runs that nothing was taken from for n_rounds. Huge pages that were asked for are
+ * not broken up. Holds purge_lock. True: there is something to wait for. */
+static bool arena_bin_purge(struct bin *bin, const struct bin_supply *supply, unsigned n_rounds) {
+    struct arena *arena = supply->ctx;
+    struct run *held[ARENA_N_HELD];
+    size_t n_held, n_purged = 0;
+    bool is_early = false;
+    if (conf.thp == CONF_THP_ALWAYS)
+        return false;
+    lock_acquire(&bin->lock);
+    bin_next_round(bin);
+    lock_release(&bin->lock);
+    do {
+        lock_acquire(&bin->lock);
+        n_held = bin_hold_idle(bin, n_rounds, held, ARENA_N_HELD, &is_early);
+        lock_release(&bin->lock);
+        for (size_t i = 0; i < n_held; i++)
+            n_purged += arena_run_purge(bin, supply, held[i]);
+    } while (n_held == ARENA_N_HELD);
+    lock_acquire(&arena->pages_lock);
+    arena->n_purged_pages += n_purged;
+    lock_release(&arena->pages_lock);
+    return is_early;
+}
+
+/* True each time so much time has passed. */
+static bool arena_is_due(uint64_t *next_ns, uint64_t now_ns, uint64_t interval_ns) {
+    /* Further off: the decay time, and with it the interval, was longer when it was set. */
+    if (now_ns < *next_ns && *next_ns - now_ns <= interval_ns)
+        return false;
+    *next_ns = now_ns + interval_ns;
+    return true;
+}
+
+/* Every sixteenth of the decay time, takes in what was sent back and, being the last of its run, freed by its owner, which
+ * nobody else would notice; and gives up empty runs that bins keep against thrashing and have not used for a quarter of
+ * the decay time: they become dirty pages, which decay. Every quarter, purges unused pages of runs from which nothing was
+ * taken for as long. Holds purge_lock. */
 static void arena_tidy(struct arena *arena, uint64_t now_ns) {
     const struct bin_supply supply = {arena_run_take, arena_run_give, arena};
     if (!lock_try(&arena->pages_lock))
@@ -263,11 +319,8 @@ static void arena_tidy(struct arena *arena, uint64_t now_ns) {
     const int64_t decay_ms = arena->dirty_decay.time_ms;
     lock_release(&arena->pages_lock);
     const uint64_t decay_ns = (uint64_t)decay_ms * 1000000;
-    /* Further off than a sixteenth: the decay time was longer when it was set. */
-    bool is_early = now_ns < arena->next_tidy_ns && arena->next_tidy_ns - now_ns <= decay_ns / 16;
-    if (decay_ms < 0 || is_early)
+    if (decay_ms < 0 || !arena_is_due(&arena->next_tidy_ns, now_ns, decay_ns / 16))
         return;
-    arena->next_tidy_ns = now_ns + decay_ns / 16;
     arena->has_spare_runs = false;
     arena_drain(arena);
     for (unsigned i = 0; i < SIZE_CLASS_N_SMALL; i++) {
@@ -277,6 +330,11 @@ static void arena_tidy(struct arena *arena, uint64_t now_ns) {
         arena->has_spare_runs |= bin_trim_idle(bin, &supply, now_ns, decay_ns / 4);
         lock_release(&bin->lock);
     }
+    if (!arena_is_due(&arena->next_round_ns, now_ns, util_max(decay_ns / 4, ARENA_MIN_ROUND_NS)))
+        return;
+    arena->has_unused_pages = false;
+    for (unsigned i = 0; i < SIZE_CLASS_N_SMALL; i++)
+        arena->has_unused_pages |= arena_bin_purge(&arena->bins[i], &supply, 2);
 }
 
 bool arena_tick(struct arena *arena) {
@@ -287,7 +345,7 @@ bool arena_tick(struct arena *arena) {
         return true;
     arena_tidy(arena, now_ns);
     if (lock_try(&arena->pages_lock)) {
-        is_busy = arena->has_spare_runs || arena_unused_pages(arena) != 0;
+        is_busy = arena->has_spare_runs || arena->has_unused_pages || arena_unused_pages(arena) != 0;
         arena_tick_held(arena, now_ns);
     }
     lock_release(&arena->purge_lock);
@@ -327,6 +385,7 @@ void arena_purge(struct arena *arena) {
         bin_drain(&arena->bins[i], &supply);
         bin_trim(&arena->bins[i], &supply);
         lock_release(&arena->bins[i].lock);
+        arena_bin_purge(&arena->bins[i], &supply, 1);
     }
     arena_huge_purge(arena, 0);
     lock_acquire(&arena->pages_lock);

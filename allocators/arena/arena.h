@@ -35,7 +35,9 @@ struct arena {
 
     struct lock purge_lock; /* held by who purges, also while pages_lock is let go */
     uint64_t next_tidy_ns;  /* guarded by purge_lock */
+    uint64_t next_round_ns; /* the same */
     bool has_spare_runs;    /* the same: bins keep some that wait to be given up */
+    bool has_unused_pages;  /* the same: some in runs wait to be purged */
     bool is_held_by_fork;   /* guarded by the lock of forks */
     bool is_abandoned; /* in a forked child: not locked by the fork, so its locks may never be free again */
     struct lock pages_lock UTIL_ALIGN_LINE;

@@ -86,7 +86,7 @@ static bool bin_next_run(struct bin *bin, const struct bin_supply *supply) {
 
 /* Regions of the run were freed, n_free having been n_before. */
 static void bin_settle(struct bin *bin, const struct bin_supply *supply, struct run *run, unsigned n_before) {
-    if (run->state == RUN_CURRENT)
+    if (run->state <= RUN_HELD) /* or current */
         return;
     if (run_is_empty(run)) {
         if (n_before != 0)
@@ -109,8 +109,11 @@ size_t bin_fill(struct bin *bin, const struct bin_supply *supply, void **out, si
     if (UTIL_UNLIKELY(atomic_load_explicit(&bin->remote, memory_order_relaxed) != NULL))
         bin_drain(bin, supply);
     for (;;) {
-        if (bin->current != NULL && run_n_free(bin->current) != 0)
+        if (bin->current != NULL && run_n_free(bin->current) != 0) {
             left -= run_take(bin->current, out + left, left);
+            bin->current->round = bin->round;
+            bin->current->n_free_purged = 0;
+        }
         if (left == 0 || !bin_next_run(bin, supply))
             break;
     }
@@ -316,6 +319,44 @@ bool bin_trim_idle(struct bin *bin, const struct bin_supply *supply, uint64_t no
         return true;
     bin_trim(bin, supply);
     return false;
+}
+
+void bin_next_round(struct bin *bin) {
+    bin->round++;
+}
+
+static bool bin_is_to_hold(const struct bin *bin, const struct run *run, unsigned n_rounds, bool *is_early) {
+    if (run_n_free(run) <= run->n_free_purged || run_is_empty(run))
+        return false;
+    bool is_idle = bin->round - run->round >= n_rounds;
+    *is_early |= !is_idle;
+    return is_idle;
+}
+
+size_t bin_hold_idle(struct bin *bin, unsigned n_rounds, struct run **held, size_t n, bool *is_early) {
+    size_t n_held = 0;
+    if (bin->current != NULL && n_held < n && bin_is_to_hold(bin, bin->current, n_rounds, is_early)) {
+        held[n_held++] = bin->current;
+        bin->current = NULL;
+    }
+    for (struct heap_node *node = bin->waiting.min; node != NULL && n_held < n; node = heap_next(node)) {
+        struct run *run = (struct run *)(void *)node;
+        if (bin_is_to_hold(bin, run, n_rounds, is_early))
+            held[n_held++] = run;
+    }
+    for (size_t i = 0; i < n_held; i++) {
+        if (held[i]->state == RUN_WAITING)
+            heap_remove(&bin->waiting, &held[i]->by_address);
+        held[i]->state = RUN_HELD;
+        held[i]->n_free_purged = (uint16_t)run_n_free(held[i]);
+        held[i]->round = bin->round;
+    }
+    return n_held;
+}
+
+void bin_put_back(struct bin *bin, const struct bin_supply *supply, struct run *run) {
+    run->state = RUN_FULL;
+    bin_settle(bin, supply, run, 0);
 }
 
 static uintptr_t bin_link_key;

@@ -28,6 +28,7 @@ struct bin {
     uint32_t class_idx;
     struct run *current, *spare;
     struct heap waiting;
+    uint32_t round; /* number of calls of bin_next_round */
     size_t n_runs;
     size_t n_taken, n_put; /* regions over the bin's life; their difference is in use or cached */
     size_t n_fills, n_flushes;
@@ -60,6 +61,18 @@ void bin_trim(struct bin *bin, const struct bin_supply *supply);
 /** The same if the bin was not used for so long, to be called now and then. False if there is nothing to wait for. The
  *  lock must be held. */
 bool bin_trim_idle(struct bin *bin, const struct bin_supply *supply, uint64_t now_ns, uint64_t idle_ns);
+
+/** Begins a round, by which runs are told from which nothing was taken for a while. The lock must be held. */
+void bin_next_round(struct bin *bin);
+
+/** Takes up to n runs out of circulation whose unused pages are to be purged: something was freed since they last were,
+ *  and nothing taken for n_rounds (at least 1). Nobody takes regions from such a run; those that are freed go back to
+ *  it. A run is held once a round. *is_early: some were not left alone for long enough. The lock must be held; it may be
+ *  let go before bin_put_back. How many. */
+size_t bin_hold_idle(struct bin *bin, unsigned n_rounds, struct run **held, size_t n, bool *is_early);
+
+/** Ends that. The lock must be held. */
+void bin_put_back(struct bin *bin, const struct bin_supply *supply, struct run *run);
 
 /* Remote lists of blocks of whole pages are chained through the freed blocks themselves: head pointer in 48 bits, the
  * list's length (saturating) in the upper 16. */

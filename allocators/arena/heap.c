@@ -69,3 +69,16 @@ void heap_remove(struct heap *heap, struct heap_node *node) {
         node->next->prev = node->prev;
     heap->min = heap_link(heap->min, heap_merge_children(node->child));
 }
+
+struct heap_node *heap_next(const struct heap_node *node) {
+    if (node->child != NULL)
+        return node->child;
+    while (node->next == NULL) {
+        while (node->prev != NULL && node->prev->child != node)
+            node = node->prev;
+        if (node->prev == NULL)
+            return NULL;
+        node = node->prev;
+    }
+    return node->next;
+}

@@ -24,4 +24,8 @@ void heap_remove(struct heap *heap, struct heap_node *node);
 /** Removes and returns the node with the smallest key, or NULL. */
 struct heap_node *heap_pop(struct heap *heap);
 
+/** The node after this one in some order that begins with heap->min and meets all; NULL at the end. The heap must not
+ *  change meanwhile. */
+struct heap_node *heap_next(const struct heap_node *node);
+
 #endif

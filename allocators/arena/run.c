@@ -58,6 +58,7 @@ struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_id
     run->first_page = (uint16_t)first_page;
     run->slot = (uint16_t)slot;
     run->class_idx = (uint8_t)class_idx;
+    run->n_free_purged = 0;
     memset(run->free_bits, 0xff, rc->n_words * sizeof run->free_bits[0]);
     run->free_bits[rc->n_words - 1] >>= rc->n_words * 64 - rc->n_regions;
     uint16_t *info = chunk_info(chunk) + first_page;
@@ -67,13 +68,22 @@ struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_id
     return run;
 }
 
+/* The hardened build keeps a tag at the end of freed regions, which is valid as long as their content is. */
+static void run_forget_tags(const struct run *run, size_t first, size_t end) {
+#if defined(ARENA_HARDENED)
+    const size_t region_bytes = run_classes[run->class_idx].region_bytes;
+    for (size_t i = first + 1; i <= end; i++)
+        *(uint64_t *)(run_base(run) + i * region_bytes - sizeof(uint64_t)) = 0;
+#else
+    (void)run;
+    (void)first;
+    (void)end;
+#endif
+}
+
 void run_destroy(struct chunk *chunk, struct run *run) {
     const struct run_class *rc = &run_classes[run->class_idx];
-#if defined(ARENA_HARDENED)
-    /* The tags that the hardened build keeps at the end of freed regions are valid as long as the run is. */
-    for (size_t i = 1; i <= rc->n_regions; i++)
-        *(uint64_t *)(run_base(run) + i * rc->region_bytes - sizeof(uint64_t)) = 0;
-#endif
+    run_forget_tags(run, 0, rc->n_regions);
     memset(chunk_map(chunk) + run->first_page, CHUNK_MAP_NONE, rc->n_pages);
     /* An info that is not zero would look like an exact block. */
     memset(chunk_info(chunk) + run->first_page, 0, rc->n_pages * sizeof(uint16_t));
@@ -103,4 +113,22 @@ size_t run_take(struct run *run, void **end, size_t n) {
     }
     run_set_n_free(run, n_free - want);
     return want;
+}
+
+bool run_unused_pages(struct run *run, size_t *at, size_t *first, size_t *n) {
+    const struct run_class *rc = &run_classes[run->class_idx];
+    for (;;) {
+        size_t begin = bitmap_next_one(run->free_bits, rc->n_regions, *at);
+        size_t end = *at = bitmap_next_zero(run->free_bits, rc->n_regions, begin);
+        if (begin == end)
+            return false;
+        size_t first_page = (begin * rc->region_bytes + PAGE_BYTES - 1) >> PAGE_LG;
+        size_t end_page = end * rc->region_bytes >> PAGE_LG;
+        if (first_page < end_page) {
+            run_forget_tags(run, begin, end);
+            *first = first_page;
+            *n = end_page - first_page;
+            return true;
+        }
+    }
 }

@@ -16,6 +16,7 @@
 
 enum run_state {
     RUN_CURRENT, /* regions are taken from it */
+    RUN_HELD,    /* in the hands of who purges its unused pages; nothing is taken from it */
     RUN_WAITING, /* has free regions, in the bin's heap */
     RUN_FULL,    /* known to its objects only */
     RUN_SPARE    /* empty, kept against thrashing */
@@ -38,6 +39,8 @@ struct run {
     uint16_t slot;
     uint8_t class_idx;
     uint8_t state;
+    uint16_t n_free_purged; /* n_free when its unused pages were last purged; 0 = something was taken since */
+    uint32_t round;         /* the bin's when something was last taken, or unused pages purged */
     uint64_t free_bits[];
 };
 
@@ -101,5 +104,10 @@ static inline struct run_remote *run_remote_of(struct run *run) {
 /** Takes up to n regions, lowest first, and stores them downwards from end[-1], so that a stack filled with
  * them gives the lowest first. Returns how many. */
 size_t run_take(struct run *run, void **end, size_t n);
+
+/** Pages that lie wholly in free regions: the next range of them in the row of free regions at *at or after it; *at then
+ *  is behind that row. *first counts from the run's first page. False: there is none. The caller is to purge them: to the
+ *  regions in them it is as if they had never been used. */
+bool run_unused_pages(struct run *run, size_t *at, size_t *first, size_t *n);
 
 #endif

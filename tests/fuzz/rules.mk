@@ -21,3 +21,4 @@ $(B)/tests/arena_model_heap $(B)/tests/arena_model_faults: $(call obj,tests/fuzz
 $(B)/tests/arena_model_faults: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=os_sys_%,mmap munmap madvise mremap)
 $(B)/tests/arena_options: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=os_sys_%,current_node mbind read_file)
 $(B)/tests/arena_fork: LDFLAGS += -Wl,--wrap=os_futex_wait -Wl,--wrap=os_sys_mmap
+$(B)/tests/arena_retained: LDFLAGS += -Wl$(comma)--wrap=os_now_ns

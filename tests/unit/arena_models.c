@@ -277,6 +277,62 @@ static void check_bin(size_t n_live) {
     assert_int_equal(bin.n_taken - bin.n_put, n_live);
 }
 
+/* The ranges of unused pages of a run are those pages on which, region by region, nothing lies. */
+static void check_unused_pages(struct run *run) {
+    const struct run_class *rc = &run_classes[run->class_idx];
+    bool is_unused[512] = {false};
+    for (size_t at = 0, first, n; run_unused_pages(run, &at, &first, &n);)
+        for (size_t i = 0; i < n; i++) {
+            assert_true(first + i < rc->n_pages);
+            assert_false(is_unused[first + i]);
+            is_unused[first + i] = true;
+        }
+    for (size_t page = 0; page < rc->n_pages; page++) {
+        bool expected = true;
+        for (size_t r = page * PAGE_BYTES / rc->region_bytes;
+             r < rc->n_regions && r * rc->region_bytes < (page + 1) * PAGE_BYTES; r++)
+            expected &= bitmap_has(run->free_bits, r);
+        assert_int_equal(is_unused[page], expected);
+    }
+}
+
+/* Runs that are held for purging: once a round; regions are freed to them, and not taken; then they are as any other. */
+static size_t hold_runs(const struct bin_supply *supply, void **live, size_t n_live, size_t n_batch) {
+    struct run *held[3], *again[MAX_RUNS];
+    bool is_early = false;
+    size_t n_held, n_again;
+    lock_acquire(&bin.lock);
+    bin_next_round(&bin);
+    n_held = bin_hold_idle(&bin, 1, held, 3, &is_early);
+    assert_false(is_early);
+    for (size_t i = 0; i < n_held; i++) {
+        assert_true(held[i]->n_free != 0 && !run_is_empty(held[i]) && held[i]->state == RUN_HELD);
+        check_unused_pages(held[i]);
+    }
+    for (size_t i = 0; i < util_min(n_batch, n_live); i++) {
+        size_t at = draw(n_live);
+        void *p = live[at];
+        live[at] = live[--n_live];
+        assert_int_equal(bin_flush(&bin, supply, &p, 1), 0);
+    }
+    for (size_t i = 0; i < n_batch; i++) {
+        assert_int_equal(bin_fill(&bin, supply, live + n_live, 1), 1);
+        struct run *run = run_of(chunk_of(live[n_live]), live[n_live]);
+        assert_true(run->state != RUN_HELD && run->n_free_purged == 0);
+        n_live++;
+    }
+    n_again = bin_hold_idle(&bin, 1, again, MAX_RUNS, &is_early);
+    for (size_t i = 0; i < n_again; i++) {
+        for (size_t j = 0; j < n_held; j++)
+            assert_ptr_not_equal(again[i], held[j]);
+        bin_put_back(&bin, supply, again[i]);
+    }
+    for (size_t i = 0; i < n_held; i++)
+        bin_put_back(&bin, supply, held[i]);
+    lock_release(&bin.lock);
+    return n_live;
+}
+
 static void bins_take_the_lowest_region(void **state) {
     static void *live[MAX_REGIONS], *batch[32];
     const unsigned classes[] = {size_class_of(14336), size_class_of(4096), size_class_of(1024), 5};
@@ -320,6 +376,10 @@ static void bins_take_the_lowest_region(void **state) {
                 lock_release(&bin.lock);
             }
             check_bin(n_live);
+            if (draw(16) == 0 && n_live < n_most) {
+                n_live = hold_runs(&supply, live, n_live, draw(16));
+                check_bin(n_live);
+            }
         }
         lock_acquire(&bin.lock);
         bin_flush(&bin, &supply, live, n_live);

@@ -114,6 +114,31 @@ static void heap_pops_the_lowest_and_removes_any(void **state) {
     }
 }
 
+/* Each node is met once, whatever the heap looks like. */
+static void heap_walks_meet_each_node_once(void **state) {
+    static struct heap_node nodes[200];
+    (void)state;
+    for (size_t n = 1; n <= 200; n += 7) {
+        struct heap heap = {NULL};
+        size_t n_in = n;
+        for (size_t i = 0; i < n; i++) {
+            nodes[i].key = i * 37 % 211 + 1;
+            heap_insert(&heap, &nodes[i]);
+        }
+        for (;;) {
+            unsigned met[212] = {0};
+            size_t n_met = 0;
+            for (struct heap_node *node = heap.min; node != NULL; node = heap_next(node), n_met++)
+                assert_int_equal(met[node->key]++, 0);
+            assert_int_equal(n_met, n_in);
+            if (n_in == 0)
+                break;
+            heap_pop(&heap); /* makes another shape of it */
+            n_in--;
+        }
+    }
+}
+
 static void size_classes_are_tight(void **state) {
     (void)state;
     for (size_t bytes = 1; bytes <= 1 << 20; bytes++) {
@@ -218,6 +243,7 @@ int main(void) {
         cmocka_unit_test(bitmap_ranges_follow_the_model),
         cmocka_unit_test(bitmap_finds_the_lowest_range_that_fits),
         cmocka_unit_test(heap_pops_the_lowest_and_removes_any),
+        cmocka_unit_test(heap_walks_meet_each_node_once),
         cmocka_unit_test(size_classes_are_tight),
         cmocka_unit_test(page_buckets_never_promise_too_much),
         cmocka_unit_test(decay_lets_go_along_the_curve),

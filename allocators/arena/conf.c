@@ -39,9 +39,9 @@ const struct conf_option conf_options[] = {
              "What one thread's cache may hold, bytes"),
     CONF_ROW("tcache_fill_div", CONF_SIZE, tcache_fill_div, 1, 64, "1 to 64",
              "A fill of a class below a page brings at most its capacity divided by this"),
-    CONF_ROW(
-        "tcache_gc_bytes", CONF_SIZE, tcache_gc_bytes, 1024, 1 << 30, "1024 to 1073741824",
-        "Bytes that a thread allocates between two ageing steps of its cache and two looks at the clock"),
+    CONF_ROW("tcache_gc_bytes", CONF_SIZE, tcache_gc_bytes, 1024, 1 << 30, "1024 to 1073741824",
+             "Bytes that a thread allocates between two ageing steps of its cache, and at most between two "
+             "looks at the clock"),
     CONF_ROW("dirty_decay_ms", CONF_MS, dirty_decay_ms, -1, CONF_MAX_MS, "-1 to 4611686018427",
              "Time in which unused pages are given up, milliseconds; -1: never, 0: at once"),
     CONF_ROW("muzzy_decay_ms", CONF_MS, muzzy_decay_ms, -1, CONF_MAX_MS, "-1 to 4611686018427",

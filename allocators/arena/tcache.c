@@ -19,6 +19,12 @@
 /* Threads without a cache look at the clock every so many calls. */
 #define TCACHE_DIRECT_TICK 64u
 #define TCACHE_ALLOC_ONLY_BYTES ((size_t)64 << 10)
+/* A thread with so much time between two events allocates slowly: the next one comes after fewer bytes. */
+#define TCACHE_SLOW_NS ((uint64_t)8 * 1000 * 1000)
+#define TCACHE_GRANT_FACTOR 64
+#define TCACHE_GRANT_MIN 256
+/* What a slow thread did not use for an eighth of the decay time, and at least so long, it gives back. */
+#define TCACHE_IDLE_NS ((uint64_t)50 * 1000 * 1000)
 
 struct tcache_cold_bin {
     void **base; /* place of the oldest object; base[-1] is NULL. NULL itself: no array yet */
@@ -40,8 +46,11 @@ struct tcache {
     uint64_t open_bits, gc_bits; /* classes with a stack; of these, those still to be aged in this round */
     size_t capacity_bytes;       /* sum over the bins */
     size_t n_flushes;
-    unsigned idle_turn; /* of arena_tick_idle */
-    uint64_t n_allocated_bytes, last_event_ns;
+    unsigned idle_turn;                   /* of arena_tick_idle */
+    int64_t granted;                      /* the budget at the last event */
+    uint64_t n_allocated_bytes;           /* until then */
+    uint64_t n_aged_bytes;                /* the same at the last step of ageing by bytes */
+    uint64_t last_event_ns, last_idle_ns; /* the latter: of ageing by time */
     struct tcache_cold_bin bins[SIZE_CLASS_N_BINS];
 };
 
@@ -125,13 +134,20 @@ void tcache_attach(void) {
         return;
     }
     cold->tls = tls;
-    cold->n_allocated_bytes = 0;
-    cold->last_event_ns = os_now_ns();
+    cold->n_allocated_bytes = cold->n_aged_bytes = 0;
+    cold->last_event_ns = cold->last_idle_ns = os_now_ns();
     cold->capacity_bytes = 0;
     cold->open_bits = cold->gc_bits = 0;
     tls->cold = cold;
-    tls->budget = (int64_t)conf.tcache_gc_bytes;
+    cold->granted = tls->budget = (int64_t)conf.tcache_gc_bytes;
     tls->state = TCACHE_ACTIVE;
+}
+
+/* Sets the bytes until the next event. */
+static void tcache_grant(int64_t bytes) {
+    struct tcache *cold = tcache_tls.cold;
+    cold->n_allocated_bytes += (uint64_t)(cold->granted - tcache_tls.budget);
+    cold->granted = tcache_tls.budget = bytes;
 }
 
 /* Objects of the bin, the head among them. */
@@ -350,8 +366,10 @@ static void tcache_bin_make_room(unsigned class_idx) {
     if (n - n_flushed >= 2)
         tcache_bin_mark(class_idx, n - n_flushed, n - n_flushed - 1);
     cb->n_only_freed = (uint32_t)util_min(n_before + n_flushed, TCACHE_ONLY_FREED_MAX);
-    if (++cold->n_flushes % 8 == 0)
+    if (++cold->n_flushes % 8 == 0) {
         arena_tick(tcache_tls.arena);
+        tcache_grant(0); /* the next malloc tells whether the thread has become slow */
+    }
 }
 
 void tcache_free_slow(unsigned class_idx, void *p) {
@@ -377,13 +395,13 @@ void tcache_free_slow(unsigned class_idx, void *p) {
     tls->heads[class_idx] = p;
 }
 
-/* One step of ageing of one bin. */
-static void tcache_bin_age(unsigned class_idx) {
+/* One step of ageing of one bin. A bin of a slow thread keeps one object of those that were not used. */
+static void tcache_bin_age(unsigned class_idx, bool is_slow) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     size_t n_unused = cb->mark, n;
     tcache_bin_unmark(class_idx);
     if (n_unused != 0) {
-        tcache_bin_flush(class_idx, n_unused - n_unused / 4);
+        tcache_bin_flush(class_idx, is_slow ? n_unused : n_unused - n_unused / 4);
         /* Only if much was idle: a capacity just below what the program wants would make every round flush. */
         unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity - n_unused);
         n = tcache_bin_count(class_idx); /* all in the array since the flush */
@@ -393,20 +411,53 @@ static void tcache_bin_age(unsigned class_idx) {
     }
     n = tcache_bin_count(class_idx);
     if (n >= 2)
-        tcache_bin_mark(class_idx, n, n / 2);
+        tcache_bin_mark(class_idx, n, is_slow ? n - 1 : n / 2);
 }
 
+/* By bytes: one bin each tcache_gc_bytes allocated. */
+static void tcache_age_next(void) {
+    struct tcache *cold = tcache_tls.cold;
+    cold->n_aged_bytes = cold->n_allocated_bytes;
+    if (cold->gc_bits == 0)
+        cold->gc_bits = cold->open_bits;
+    if (cold->gc_bits == 0)
+        return;
+    tcache_bin_age((unsigned)__builtin_ctzl(cold->gc_bits), false);
+    cold->gc_bits &= cold->gc_bits - 1;
+}
+
+/* By time: all of them. */
+static void tcache_age_slow(uint64_t now_ns) {
+    struct tcache *cold = tcache_tls.cold;
+    uint64_t idle_ns = util_max((uint64_t)conf.dirty_decay_ms * 1000000 / 8, TCACHE_IDLE_NS);
+    if (conf.dirty_decay_ms < 0 || now_ns - cold->last_idle_ns < idle_ns)
+        return;
+    cold->last_idle_ns = now_ns;
+    for (uint64_t bits = cold->open_bits; bits != 0; bits &= bits - 1)
+        tcache_bin_age((unsigned)__builtin_ctzl(bits), true);
+}
+
+/* A thread that allocates fast gets here each tcache_gc_bytes, one that allocates slowly about each TCACHE_SLOW_NS, if it
+ * calls at all: what it freed before must decay. */
 static void tcache_event(void) {
     struct tcache_tls *tls = &tcache_tls;
     struct tcache *cold = tls->cold;
-    cold->n_allocated_bytes += (uint64_t)((int64_t)conf.tcache_gc_bytes - tls->budget);
-    tls->budget = (int64_t)conf.tcache_gc_bytes;
-    if (cold->gc_bits == 0)
-        cold->gc_bits = cold->open_bits;
-    if (cold->gc_bits != 0) {
-        tcache_bin_age((unsigned)__builtin_ctzl(cold->gc_bits));
-        cold->gc_bits &= cold->gc_bits - 1;
-    }
+    uint64_t now_ns = os_now_ns();
+    bool has_passed = now_ns != cold->last_event_ns, is_slow = now_ns - cold->last_event_ns >= TCACHE_SLOW_NS;
+    cold->last_event_ns = now_ns;
+    if (is_slow)
+        tcache_grant(cold->granted / TCACHE_GRANT_FACTOR);
+    else
+        tcache_grant(
+            util_min(util_max(cold->granted, TCACHE_GRANT_MIN / TCACHE_GRANT_FACTOR) * TCACHE_GRANT_FACTOR,
+                     (int64_t)conf.tcache_gc_bytes));
+    bool is_due = cold->n_allocated_bytes - cold->n_aged_bytes >= conf.tcache_gc_bytes;
+    if (!has_passed && !is_due)
+        return;
+    if (is_due)
+        tcache_age_next();
+    if (is_slow)
+        tcache_age_slow(now_ns);
     arena_tick(tls->arena);
     arena_tick_idle(&cold->idle_turn);
     if (UTIL_UNLIKELY(conf.is_percpu_arena) && tls->arena->idx != os_current_cpu() % arena_n())
@@ -515,8 +566,8 @@ uint64_t tcache_allocated_bytes(void) {
     const struct tcache_tls *tls = &tcache_tls;
     if (tls->state != TCACHE_ACTIVE)
         return tls->n_direct_bytes;
-    int64_t requested = (int64_t)(tls->n_direct_bytes + tls->cold->n_allocated_bytes) +
-                        (int64_t)conf.tcache_gc_bytes - tls->budget;
+    int64_t requested =
+        (int64_t)(tls->n_direct_bytes + tls->cold->n_allocated_bytes) + tls->cold->granted - tls->budget;
     int64_t held = tcache_held_bytes();
     return (uint64_t)(requested < held ? held : requested);
 }

@@ -122,6 +122,20 @@ static void a_sleeping_cache_keeps_little(void **state) {
     assert_null(arena_check(arena_get(0)));
 }
 
+/* Nobody ticks but the thread itself, whose calls all end in the fast path and ask for 6 KiB in all. */
+static void a_slow_thread_gives_back(void **state) {
+    (void)state;
+    skip_under_shadow();
+    long before = resident_bytes();
+    free_at_random(allocate_mixed((size_t)128 << 20), 0);
+    for (unsigned t = 0; t < 2 * DECAY_MS; t += 10) {
+        fake_ns += 10 * MS;
+        arena_free(arena_malloc(64));
+    }
+    assert_within(before, SLACK_BYTES);
+    assert_null(arena_check(arena_get(0)));
+}
+
 /* One object in a hundred stays: each run has some. They and the pages they lie on are all that is left. */
 static void live_objects_keep_their_pages_only(bool by_decay) {
     const size_t n = 30000, size = 2048, n_left = n / 100;
@@ -157,6 +171,7 @@ static void decay_reaches_into_runs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_sleeping_cache_keeps_little, prepare),
+        cmocka_unit_test_setup(a_slow_thread_gives_back, prepare),
         cmocka_unit_test_setup(a_purge_reaches_into_runs, prepare),
         cmocka_unit_test_setup(decay_reaches_into_runs, prepare),
     };

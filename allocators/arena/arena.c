@@ -337,9 +337,8 @@ static void arena_tidy(struct arena *arena, uint64_t now_ns) {
         arena->has_unused_pages |= arena_bin_purge(&arena->bins[i], &supply, 2);
 }
 
-bool arena_tick(struct arena *arena) {
+bool arena_tick(struct arena *arena, uint64_t now_ns) {
     bool is_busy = true;
-    uint64_t now_ns = os_now_ns();
     if (now_ns < atomic_load_explicit(&arena->next_tick_ns, memory_order_relaxed) ||
         !lock_try(&arena->purge_lock))
         return true;
@@ -368,12 +367,12 @@ void arena_drain(struct arena *arena) {
     }
 }
 
-void arena_tick_idle(unsigned *turn) {
+void arena_tick_idle(unsigned *turn, uint64_t now_ns) {
     struct arena *arena = arena_peek(*turn = (*turn + 1) % arena_n_in_table);
     if (arena == NULL || atomic_load_explicit(&arena->n_threads, memory_order_relaxed) != 0)
         return;
     arena_drain(arena);
-    arena_tick(arena);
+    arena_tick(arena, now_ns);
 }
 
 void arena_purge(struct arena *arena) {

@@ -87,8 +87,8 @@ struct arena *arena_join_at(unsigned idx);
 void arena_leave(struct arena *arena);
 
 /** Does for one arena that no thread belongs to what its own would do: takes in what was sent back, and ticks. *turn
- *  is the caller's, to go round. */
-void arena_tick_idle(unsigned *turn);
+ *  is the caller's, to go round; now_ns is os_now_ns(). */
+void arena_tick_idle(unsigned *turn, uint64_t now_ns);
 
 /** The arena for allocations that find theirs locked by a fork. Its locks are not taken by a fork. */
 struct arena *arena_reserve(void);
@@ -124,9 +124,9 @@ void *arena_huge_take(struct arena *arena, size_t bytes);
 /** Changes the size of a live huge block: in place, or by moving its pages. Its address then, or NULL. */
 void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move);
 
-/** Advances decay if an epoch has passed; purges what is over the limit. Cheap if nothing is due. False if it found
- *  nothing unused. */
-bool arena_tick(struct arena *arena);
+/** Advances decay if an epoch has passed; purges what is over the limit. Cheap if nothing is due. now_ns is
+ *  os_now_ns(). False if it found nothing unused. */
+bool arena_tick(struct arena *arena, uint64_t now_ns);
 
 /** Takes in what other threads sent back, as far as no lock has to be waited for. For owners that sleep. */
 void arena_drain(struct arena *arena);

@@ -23,7 +23,7 @@ static bool background_round(void) {
         if (arena == NULL)
             continue;
         arena_drain(arena);
-        is_busy = arena_tick(arena) || is_busy;
+        is_busy = arena_tick(arena, os_now_ns()) || is_busy;
     }
     return is_busy;
 }

@@ -221,7 +221,7 @@ static int ctl_arena_give_back(struct ctl_request *req) {
         if (arena != NULL && req->arg == CTL_PURGE)
             arena_purge(arena);
         else if (arena != NULL)
-            arena_tick(arena);
+            arena_tick(arena, os_now_ns());
     }
     if (req->arg == CTL_PURGE && first != last)
         chunk_store_trim();

@@ -14,8 +14,12 @@
 
 /* Capacity up to which a bin grows that runs dry but never full. */
 #define TCACHE_ALLOC_ONLY_MAX 64u
-/* After so many frees in a row without a malloc a bin that grew shrinks again. */
-#define TCACHE_ONLY_FREED_MAX 4096u
+/* Who returned so many objects in a row, of one class or of all, without asking for any between, only frees. What stays in
+ * the cache when the thread sleeps may keep a page each, so the capacities shrink, of all classes to so many objects. */
+#define TCACHE_ROW 2048u
+#define TCACHE_ROW_CAPACITY 256u
+/* What an object counts at least, because it may keep a page. */
+#define TCACHE_MIN_COST_BYTES ((size_t)256)
 /* Threads without a cache look at the clock every so many calls. */
 #define TCACHE_DIRECT_TICK 64u
 #define TCACHE_ALLOC_ONLY_BYTES ((size_t)64 << 10)
@@ -44,12 +48,13 @@ struct tcache {
     struct tcache *next_in_pool;
     struct tcache_tls *tls;
     uint64_t open_bits, gc_bits; /* classes with a stack; of these, those still to be aged in this round */
-    size_t capacity_bytes;       /* sum over the bins */
+    size_t capacity_bytes;       /* sum over the bins of what their capacities cost */
     size_t n_flushes;
-    unsigned idle_turn;                   /* of arena_tick_idle */
-    int64_t granted;                      /* the budget at the last event */
-    uint64_t n_allocated_bytes;           /* until then */
-    uint64_t n_aged_bytes;                /* the same at the last step of ageing by bytes */
+    size_t n_row;               /* objects flushed since a malloc last met the end or the mark of a stack */
+    unsigned idle_turn;         /* of arena_tick_idle */
+    int64_t granted;            /* the budget at the last event */
+    uint64_t n_allocated_bytes; /* until then */
+    uint64_t n_aged_bytes;      /* the same at the last step of ageing by bytes */
     uint64_t last_event_ns, last_idle_ns; /* the latter: of ageing by time */
     struct tcache_cold_bin bins[SIZE_CLASS_N_BINS];
 };
@@ -94,6 +99,11 @@ static bool tcache_bin_is_open(unsigned class_idx) {
 
 static bool tcache_bin_is_full(unsigned class_idx) {
     return (uint16_t)(uintptr_t)tcache_tls.tops[class_idx] == tcache_tls.limits[class_idx];
+}
+
+/* What an object of the class counts towards tcache_bytes. */
+static size_t tcache_cost_bytes(unsigned class_idx) {
+    return util_max(size_class_bytes(class_idx), TCACHE_MIN_COST_BYTES);
 }
 
 static unsigned tcache_start_capacity(unsigned class_idx) {
@@ -200,7 +210,7 @@ static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capac
         cb->base = array + 1;
         cb->lg_slots = (uint8_t)lg;
     }
-    cold->capacity_bytes += ((size_t)capacity - cb->capacity) * size_class_bytes(class_idx);
+    cold->capacity_bytes += ((size_t)capacity - cb->capacity) * tcache_cost_bytes(class_idx);
     cb->capacity = (uint16_t)capacity;
     cb->has_filled = cb->has_flushed = false;
     cold->open_bits |= (uint64_t)1 << class_idx;
@@ -220,7 +230,7 @@ static void tcache_bin_flush(unsigned class_idx, size_t n) {
 }
 
 static size_t tcache_bin_room_bytes(unsigned class_idx) {
-    return tcache_tls.cold->bins[class_idx].capacity * size_class_bytes(class_idx);
+    return tcache_tls.cold->bins[class_idx].capacity * tcache_cost_bytes(class_idx);
 }
 
 /* Halves the bin with the most room. False if none has room for two. */
@@ -246,7 +256,7 @@ static bool tcache_bin_halve_largest(void) {
 /* How many of at most n objects of the class the cap leaves room for, after others have given up of theirs. */
 static unsigned tcache_claim(unsigned class_idx, unsigned n) {
     const struct tcache *cold = tcache_tls.cold;
-    size_t bytes = size_class_bytes(class_idx);
+    size_t bytes = tcache_cost_bytes(class_idx);
     while (n > 1 && n * bytes > conf.tcache_bytes)
         n /= 2;
     while (cold->capacity_bytes + n * bytes > conf.tcache_bytes && tcache_bin_halve_largest()) {
@@ -274,7 +284,7 @@ static bool tcache_bin_open(unsigned class_idx) {
 /* The bin ran both dry and full since its last change: it wants twice the room, as far as the cap allows. */
 static void tcache_bin_grow(unsigned class_idx) {
     struct tcache *cold = tcache_tls.cold;
-    size_t capacity = cold->bins[class_idx].capacity, bytes = size_class_bytes(class_idx);
+    size_t capacity = cold->bins[class_idx].capacity, bytes = tcache_cost_bytes(class_idx);
     if (cold->capacity_bytes + bytes > conf.tcache_bytes || capacity + 1 >= (size_t)1 << TCACHE_MAX_LG)
         return;
     size_t more = util_min(capacity + 1, (conf.tcache_bytes - cold->capacity_bytes) / bytes);
@@ -292,7 +302,7 @@ static bool tcache_bin_is_costly(unsigned class_idx) {
 /* Without a cache there are no events. */
 static void tcache_tick_direct(struct arena *arena) {
     if (++tcache_tls.n_direct_calls % TCACHE_DIRECT_TICK == 0)
-        arena_tick(arena);
+        arena_tick(arena, os_now_ns());
 }
 
 static void *tcache_alloc_direct(unsigned class_idx) {
@@ -321,6 +331,7 @@ void *tcache_alloc_slow(unsigned class_idx) {
         return tcache_alloc_direct(class_idx);
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     size_t n = tcache_bin_spill(class_idx);
+    tcache_tls.cold->n_row = 0;
     if (n == 0) {
         if (cb->has_flushed || tcache_bin_is_short(class_idx))
             tcache_bin_grow(class_idx);
@@ -352,22 +363,58 @@ static void tcache_bin_mark(unsigned class_idx, size_t n, size_t at) {
     tcache_bin_settle(class_idx, n); /* the mark may be the head */
 }
 
-/* A full bin, none of whose objects was asked for since its last flush, keeps nothing: the program only frees, and each
- * object that stays would keep a run. A program that only frees must age its pages, too: every eighth flush looks at
- * the clock. */
+/* One step of ageing of one bin. A bin of a slow thread keeps one object of those that were not used. */
+static void tcache_bin_age(unsigned class_idx, bool is_slow) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    size_t n_unused = cb->mark, n;
+    tcache_bin_unmark(class_idx);
+    if (n_unused != 0) {
+        tcache_bin_flush(class_idx, is_slow ? n_unused : n_unused - n_unused / 4);
+        /* Only if much was idle: a capacity just below what the program wants would make every round flush. */
+        unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity - n_unused);
+        n = tcache_bin_count(class_idx); /* all in the array since the flush */
+        if (n_unused >= cb->capacity / 4 && capacity < cb->capacity && n <= capacity)
+            tcache_bin_set_capacity(class_idx, n, capacity);
+        cb->n_fill = (uint16_t)util_max(cb->n_fill / 2, 1);
+    }
+    n = tcache_bin_count(class_idx);
+    if (n >= 2)
+        tcache_bin_mark(class_idx, n, is_slow ? n - 1 : n / 2);
+}
+
+/* Once each time so many objects were flushed in a row: what was there the time before goes back, and is not asked for. */
+static void tcache_age_all(void) {
+    for (uint64_t bits = tcache_tls.cold->open_bits; bits != 0; bits &= bits - 1)
+        tcache_bin_age((unsigned)__builtin_ctzl(bits), true);
+}
+
+/* Capacity to which a full bin shrinks that kept nothing: half, but with a share in what a thread that only frees may
+ * have. */
+static unsigned tcache_bin_row_capacity(unsigned class_idx, unsigned capacity) {
+    unsigned n_open = (unsigned)__builtin_popcountl(tcache_tls.cold->open_bits);
+    size_t least = util_min(tcache_start_capacity(class_idx), TCACHE_ROW_CAPACITY / n_open);
+    return (unsigned)util_min(util_max(capacity / 2, util_max(least, 1)), capacity);
+}
+
+/* A full bin, none of whose objects was asked for since its last flush, keeps nothing: the program only frees. A program
+ * that only frees must age its pages, too: every eighth flush looks at the clock. */
 static void tcache_bin_make_room(unsigned class_idx) {
     struct tcache *cold = tcache_tls.cold;
     struct tcache_cold_bin *cb = &cold->bins[class_idx];
-    const size_t n = cb->capacity, n_before = cb->n_only_freed, start = tcache_start_capacity(class_idx);
-    const size_t n_flushed = n_before != 0 ? n : tcache_flush_count(class_idx, n);
+    const unsigned n = cb->capacity, n_before = cb->n_only_freed;
+    const bool is_row = cold->n_row >= TCACHE_ROW || n_before >= TCACHE_ROW;
+    const size_t n_flushed = is_row || n_before != 0 ? n : tcache_flush_count(class_idx, n);
     tcache_bin_flush(class_idx, n_flushed);
-    if (n_before >= TCACHE_ONLY_FREED_MAX && n > start)
-        tcache_bin_set_capacity(class_idx, 0, (unsigned)util_max(n / 2, start));
+    if (is_row)
+        tcache_bin_set_capacity(class_idx, 0, tcache_bin_row_capacity(class_idx, n));
     if (n - n_flushed >= 2)
         tcache_bin_mark(class_idx, n - n_flushed, n - n_flushed - 1);
-    cb->n_only_freed = (uint32_t)util_min(n_before + n_flushed, TCACHE_ONLY_FREED_MAX);
+    cb->n_only_freed = (uint32_t)util_min(n_before + n_flushed, TCACHE_ROW);
+    cold->n_row += n_flushed;
+    if (cold->n_row / TCACHE_ROW != (cold->n_row - n_flushed) / TCACHE_ROW)
+        tcache_age_all();
     if (++cold->n_flushes % 8 == 0) {
-        arena_tick(tcache_tls.arena);
+        arena_tick(tcache_tls.arena, os_now_ns());
         tcache_grant(0); /* the next malloc tells whether the thread has become slow */
     }
 }
@@ -395,25 +442,6 @@ void tcache_free_slow(unsigned class_idx, void *p) {
     tls->heads[class_idx] = p;
 }
 
-/* One step of ageing of one bin. A bin of a slow thread keeps one object of those that were not used. */
-static void tcache_bin_age(unsigned class_idx, bool is_slow) {
-    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t n_unused = cb->mark, n;
-    tcache_bin_unmark(class_idx);
-    if (n_unused != 0) {
-        tcache_bin_flush(class_idx, is_slow ? n_unused : n_unused - n_unused / 4);
-        /* Only if much was idle: a capacity just below what the program wants would make every round flush. */
-        unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity - n_unused);
-        n = tcache_bin_count(class_idx); /* all in the array since the flush */
-        if (n_unused >= cb->capacity / 4 && capacity < cb->capacity && n <= capacity)
-            tcache_bin_set_capacity(class_idx, n, capacity);
-        cb->n_fill = (uint16_t)util_max(cb->n_fill / 2, 1);
-    }
-    n = tcache_bin_count(class_idx);
-    if (n >= 2)
-        tcache_bin_mark(class_idx, n, is_slow ? n - 1 : n / 2);
-}
-
 /* By bytes: one bin each tcache_gc_bytes allocated. */
 static void tcache_age_next(void) {
     struct tcache *cold = tcache_tls.cold;
@@ -433,8 +461,7 @@ static void tcache_age_slow(uint64_t now_ns) {
     if (conf.dirty_decay_ms < 0 || now_ns - cold->last_idle_ns < idle_ns)
         return;
     cold->last_idle_ns = now_ns;
-    for (uint64_t bits = cold->open_bits; bits != 0; bits &= bits - 1)
-        tcache_bin_age((unsigned)__builtin_ctzl(bits), true);
+    tcache_age_all();
 }
 
 /* A thread that allocates fast gets here each tcache_gc_bytes, one that allocates slowly about each TCACHE_SLOW_NS, if it
@@ -458,8 +485,8 @@ static void tcache_event(void) {
         tcache_age_next();
     if (is_slow)
         tcache_age_slow(now_ns);
-    arena_tick(tls->arena);
-    arena_tick_idle(&cold->idle_turn);
+    arena_tick(tls->arena, now_ns);
+    arena_tick_idle(&cold->idle_turn, now_ns);
     if (UTIL_UNLIKELY(conf.is_percpu_arena) && tls->arena->idx != os_current_cpu() % arena_n())
         tcache_set_arena(os_current_cpu() % arena_n());
 }

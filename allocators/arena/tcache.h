@@ -14,7 +14,8 @@
  * is stopped by the limit: no counter, no lock, no atomic. In all-zero TLS, before the first call, head is NULL and top
  * equals limit.
  *
- * Ageing: every tcache_gc_bytes allocated, one bin is visited. A mark, a NULL in the middle of its stack,
+ * Ageing: every tcache_gc_bytes allocated, one bin is visited; of a thread that allocates slowly, all of them after an
+ * eighth of the decay time. A mark, a NULL in the middle of its stack,
  * tells at the next visit whether the objects below were needed meanwhile; if not, three quarters of them go
  * back.
  */

@@ -102,7 +102,7 @@ static void sleep_ms(unsigned ms) {
     for (unsigned t = 0; t < ms; t += 25) {
         fake_ns += 25 * MS;
         arena_drain(arena_get(0));
-        arena_tick(arena_get(0));
+        arena_tick(arena_get(0), fake_ns);
     }
 }
 
@@ -120,6 +120,37 @@ static void a_sleeping_cache_keeps_little(void **state) {
     sleep_ms(2 * DECAY_MS);
     assert_within(before, SLACK_BYTES);
     assert_null(arena_check(arena_get(0)));
+}
+
+/* Of many small objects each page has some, and it takes few that are cached to keep all of them. */
+static void a_sleeping_cache_keeps_few_pages(void **state) {
+    (void)state;
+    skip_under_shadow();
+    long before = resident_bytes();
+    for (size_t i = 0; i < MAX_BLOCKS; i++)
+        allocate(i, 16 + i % 8 * 16);
+    free_at_random(MAX_BLOCKS, 0);
+    sleep_ms(2 * DECAY_MS);
+    assert_within(before, SLACK_BYTES);
+}
+
+/* However small they are: each may keep a page, if others free what lies beside it. */
+static void a_cache_holds_few_objects(void **state) {
+    (void)state;
+    size_t n_cached = 0;
+    for (int round = 0; round < 20; round++)
+        for (size_t size = 16; size <= 128; size += 16) {
+            for (size_t i = 0; i < 2000; i++)
+                allocate(i, size);
+            for (size_t i = 0; i < 2000; i++)
+                arena_free(blocks[i]);
+        }
+    for (size_t size = 16; size <= 128; size += 16) {
+        const struct bin *bin = &arena_get(0)->bins[size_class_of(size)];
+        n_cached += bin->n_taken - bin->n_put;
+    }
+    assert_true(n_cached > 256);
+    assert_true(n_cached <= ((size_t)1 << 20) / 256);
 }
 
 /* Nobody ticks but the thread itself, whose calls all end in the fast path and ask for 6 KiB in all. */
@@ -171,6 +202,8 @@ static void decay_reaches_into_runs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_sleeping_cache_keeps_little, prepare),
+        cmocka_unit_test_setup(a_sleeping_cache_keeps_few_pages, prepare),
+        cmocka_unit_test_setup(a_cache_holds_few_objects, prepare),
         cmocka_unit_test_setup(a_slow_thread_gives_back, prepare),
         cmocka_unit_test_setup(a_purge_reaches_into_runs, prepare),
         cmocka_unit_test_setup(decay_reaches_into_runs, prepare),

@@ -131,15 +131,20 @@ void tcache_attach(void) {
     tcache_reset_stacks(tls);
     tls->state = TCACHE_DIRECT;
     struct arena *arena = tcache_arena();
-    if (!conf.is_tcache || conf.is_junk || conf.is_zero || !tcache_has_key)
+    if (!tcache_has_key)
         return;
-    struct tcache *cold = arena == NULL ? NULL : tcache_obtain(arena);
-    if (cold == NULL) {
+    bool may_cache = conf.is_tcache && !conf.is_junk && !conf.is_zero;
+    struct tcache *cold = may_cache && arena != NULL ? tcache_obtain(arena) : NULL;
+    if (arena == NULL || (may_cache && cold == NULL)) {
         tls->state = TCACHE_UNUSED; /* memory is out, or another thread forks: to be tried again */
         return;
     }
-    /* May allocate, as a TCACHE_DIRECT thread: the second level of the keys. */
-    if (pthread_setspecific(tcache_key, cold) != 0) {
+    /* May allocate, as a TCACHE_DIRECT thread: the second level of the keys. A thread without a cache leaves its arena at
+     * its end, too. */
+    bool has_end = pthread_setspecific(tcache_key, cold != NULL ? (void *)cold : arena) == 0;
+    if (cold == NULL)
+        return;
+    if (!has_end) {
         cold->tls = NULL;
         return;
     }
@@ -301,8 +306,12 @@ static bool tcache_bin_is_costly(unsigned class_idx) {
 
 /* Without a cache there are no events. */
 static void tcache_tick_direct(struct arena *arena) {
-    if (++tcache_tls.n_direct_calls % TCACHE_DIRECT_TICK == 0)
-        arena_tick(arena, os_now_ns());
+    if (++tcache_tls.n_direct_calls % TCACHE_DIRECT_TICK != 0)
+        return;
+    uint64_t now_ns = os_now_ns();
+    unsigned turn = tcache_tls.n_direct_calls / TCACHE_DIRECT_TICK;
+    arena_tick(arena, now_ns);
+    arena_tick_idle(&turn, now_ns);
 }
 
 static void *tcache_alloc_direct(unsigned class_idx) {
@@ -526,11 +535,15 @@ void tcache_flush(void) {
     }
 }
 
-/* Ends the thread's cache: as the destructor of the key, at thread exit. */
+/* Ends the thread's cache, if it has one, and leaves its arena: as the destructor of the key, at thread exit. */
 static void tcache_detach(void *arg) {
     struct tcache_tls *tls = &tcache_tls;
     struct tcache *cold = arg;
     struct arena *arena = tls->arena;
+    if (tls->state == TCACHE_DIRECT) {
+        tls->state = TCACHE_DEAD;
+        arena_leave(arena);
+    }
     if (tls->state != TCACHE_ACTIVE)
         return;
     tcache_flush();

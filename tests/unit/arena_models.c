@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -414,6 +415,30 @@ static void remote_lists_come_back_whole(void **state) {
         arena_free(order[i]);
 }
 
+static void *allocate_once(void *arg) {
+    arena_free(arena_malloc(100));
+    return arg;
+}
+
+static unsigned n_threads_of_arenas(void) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < arena_n(); i++)
+        n += arena_peek(i) == NULL ? 0 : arena_peek(i)->n_threads;
+    return n;
+}
+
+/* There are no caches here, and an ended thread's arena must be one that others tick, and that the next one may join. */
+static void threads_without_a_cache_leave_their_arena(void **state) {
+    unsigned n_before = n_threads_of_arenas();
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, allocate_once, NULL), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(n_threads_of_arenas(), n_before);
+    }
+}
+
 /* In a child, two locks in the wrong order: debug builds abort. */
 static int status_of_order(enum lock_rank first, enum lock_rank second) {
     int status;
@@ -458,6 +483,7 @@ int main(void) {
         cmocka_unit_test(chunks_are_used_again_lowest_first),
         cmocka_unit_test(bins_take_the_lowest_region),
         cmocka_unit_test(remote_lists_come_back_whole),
+        cmocka_unit_test(threads_without_a_cache_leave_their_arena),
         cmocka_unit_test(locks_rise_in_rank),
     };
     return cmocka_run_group_tests(tests, prepare, NULL);

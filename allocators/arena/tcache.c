@@ -15,9 +15,10 @@
 /* Capacity up to which a bin grows that runs dry but never full. */
 #define TCACHE_ALLOC_ONLY_MAX 64u
 /* Who returned so many objects in a row, of one class or of all, without asking for any between, only frees. What stays in
- * the cache when the thread sleeps may keep a page each, so the capacities shrink, of all classes to so many objects. */
-#define TCACHE_ROW 2048u
-#define TCACHE_ROW_CAPACITY 256u
+ * the cache when the thread sleeps may keep a page each, so until the next fill there is room only for so many objects of
+ * all classes. */
+#define TCACHE_ROW 8192u
+#define TCACHE_ROW_CAPACITY 512u
 /* What an object counts at least, because it may keep a page. */
 #define TCACHE_MIN_COST_BYTES ((size_t)256)
 /* Threads without a cache look at the clock every so many calls. */
@@ -151,7 +152,7 @@ void tcache_attach(void) {
     cold->tls = tls;
     cold->n_allocated_bytes = cold->n_aged_bytes = 0;
     cold->last_event_ns = cold->last_idle_ns = os_now_ns();
-    cold->capacity_bytes = 0;
+    cold->capacity_bytes = cold->n_row = 0;
     cold->open_bits = cold->gc_bits = 0;
     tls->cold = cold;
     cold->granted = tls->budget = (int64_t)conf.tcache_gc_bytes;
@@ -341,6 +342,7 @@ void *tcache_alloc_slow(unsigned class_idx) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     size_t n = tcache_bin_spill(class_idx);
     tcache_tls.cold->n_row = 0;
+    tcache_set_limit(class_idx, cb->base + (ptrdiff_t)cb->capacity - 1);
     if (n == 0) {
         if (cb->has_flushed || tcache_bin_is_short(class_idx))
             tcache_bin_grow(class_idx);
@@ -397,12 +399,11 @@ static void tcache_age_all(void) {
         tcache_bin_age((unsigned)__builtin_ctzl(bits), true);
 }
 
-/* Capacity to which a full bin shrinks that kept nothing: half, but with a share in what a thread that only frees may
- * have. */
-static unsigned tcache_bin_row_capacity(unsigned class_idx, unsigned capacity) {
-    unsigned n_open = (unsigned)__builtin_popcountl(tcache_tls.cold->open_bits);
-    size_t least = util_min(tcache_start_capacity(class_idx), TCACHE_ROW_CAPACITY / n_open);
-    return (unsigned)util_min(util_max(capacity / 2, util_max(least, 1)), capacity);
+/* How many objects a class may have while the thread only frees. */
+static size_t tcache_bin_row_limit(unsigned class_idx) {
+    const struct tcache *cold = tcache_tls.cold;
+    size_t share = TCACHE_ROW_CAPACITY / (unsigned)__builtin_popcountl(cold->open_bits);
+    return util_min(util_max(share, 1), cold->bins[class_idx].capacity);
 }
 
 /* A full bin, none of whose objects was asked for since its last flush, keeps nothing: the program only frees. A program
@@ -410,12 +411,17 @@ static unsigned tcache_bin_row_capacity(unsigned class_idx, unsigned capacity) {
 static void tcache_bin_make_room(unsigned class_idx) {
     struct tcache *cold = tcache_tls.cold;
     struct tcache_cold_bin *cb = &cold->bins[class_idx];
-    const unsigned n = cb->capacity, n_before = cb->n_only_freed;
+    const size_t n = tcache_bin_count(class_idx), n_before = cb->n_only_freed;
     const bool is_row = cold->n_row >= TCACHE_ROW || n_before >= TCACHE_ROW;
     const size_t n_flushed = is_row || n_before != 0 ? n : tcache_flush_count(class_idx, n);
     tcache_bin_flush(class_idx, n_flushed);
-    if (is_row)
-        tcache_bin_set_capacity(class_idx, 0, tcache_bin_row_capacity(class_idx, n));
+    if (is_row) {
+        size_t limit = tcache_bin_row_limit(class_idx);
+        if (n_before >= TCACHE_ROW) /* of this class; a share in the other case may do for the next batch */
+            tcache_bin_set_capacity(class_idx, 0, (unsigned)limit);
+        tcache_set_limit(class_idx, cb->base + limit - 1);
+        cb->has_filled = false;
+    }
     if (n - n_flushed >= 2)
         tcache_bin_mark(class_idx, n - n_flushed, n - n_flushed - 1);
     cb->n_only_freed = (uint32_t)util_min(n_before + n_flushed, TCACHE_ROW);

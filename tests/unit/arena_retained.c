@@ -201,9 +201,10 @@ static void decay_reaches_into_runs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_cache_holds_few_objects,
+                               prepare), /* first: it needs a cache without a past */
         cmocka_unit_test_setup(a_sleeping_cache_keeps_little, prepare),
         cmocka_unit_test_setup(a_sleeping_cache_keeps_few_pages, prepare),
-        cmocka_unit_test_setup(a_cache_holds_few_objects, prepare),
         cmocka_unit_test_setup(a_slow_thread_gives_back, prepare),
         cmocka_unit_test_setup(a_purge_reaches_into_runs, prepare),
         cmocka_unit_test_setup(decay_reaches_into_runs, prepare),

@@ -24,8 +24,8 @@ def _draw_curves(axes, p):
     if p.live:
         axes.fill_between(p.live.times, p.live.values, color=LIVE, linewidth=0, zorder=1, gid="live")
     for curve in p.curves:
-        axes.plot(curve.times, curve.values, gid=f"line-{curve.label}", zorder=3 if curve.look.is_reference else 4,  # noqa: E501
-                  **_style(curve.look))
+        axes.plot(curve.times, curve.values, gid=f"line-{curve.label}",
+                  zorder=3 if curve.look.is_reference else 4, **_style(curve.look))
     axes.set_xlim(0, p.limits[0])
     axes.set_ylim(0, p.limits[1])
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
@@ -89,7 +89,7 @@ def draw_time_overview(pictures):
 
 
 def draw_bars(p, width=9.6, has_texts=True):
-    """A Figure of one BarPicture: a group of bars an allocator, a shade a moment, lowest to highest as a line."""  # noqa: E501
+    """A Figure of one BarPicture: a group of bars an allocator, a shade a moment; lines lowest to highest."""
     height = 0.6 + 1.0 * has_texts + 0.42 * len(p.bars) + 0.3
     figure = Figure(figsize=(width, height))
     names_in = p.names_width

@@ -111,17 +111,19 @@ def over_time(run, _):
     pictures = time_pictures(run)
     for p in pictures:
         ends = ", ".join(f"{c.title} {c.values[-1]:.3g}" for c in p.curves)
-        yield Drawing(p.name, p.heading, f"MiB held over seconds. At the end, from the top: {ends}. {p.caption}.",  # noqa: E501
+        yield Drawing(p.name, p.heading,
+                      f"MiB held over seconds. At the end, from the top: {ends}. {p.caption}.",
                       p.comparison, partial(draw_time, p), partial(draw_time_panel, p))
     if len({p.comparison for p in pictures}) > 1:
-        yield Drawing("overview-memory", "memory held over time, MiB", "One small panel for each workload.", None,  # noqa: E501
-                      partial(draw_time_overview, widest(pictures)), is_overview=True)
+        yield Drawing("overview-memory", "memory held over time, MiB", "One small panel for each workload.",
+                      None, partial(draw_time_overview, widest(pictures)), is_overview=True)
 
 
 def retained(run, summary):
     """Memory retained after everything was freed: bars."""
     for p in bar_pictures(run, summary):
-        text = "; ".join(f"{title} " + ", ".join(f"{v:.3g}" for v in values) for _, title, _, values in p.bars)  # noqa: E501
+        text = "; ".join(f"{title} " + ", ".join(f"{v:.3g}" for v in values)
+                         for _, title, _, values in p.bars)
         yield Drawing(p.name, p.heading, f"MiB held after {', '.join(p.moments)}: {text}. {p.caption}.",
                       p.comparison, partial(draw_bars, p), partial(draw_bars_panel, p))
 

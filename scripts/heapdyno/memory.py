@@ -70,8 +70,8 @@ def each_series(run, rows):
         group = groups.get((row["cell_id"], row["repetition"]))
         n = 0 if group is None else len(group)
         if n != row["rss_samples"]:
-            raise RunError(f"{path}: {n} samples of cell {row['cell_id']}, repetition {row['repetition']:.0f}, "  # noqa: E501
-                           f"but samples.csv says {row['rss_samples']:.0f}")
+            raise RunError(f"{path}: {n} samples of cell {row['cell_id']}, repetition "
+                           f"{row['repetition']:.0f}, but samples.csv says {row['rss_samples']:.0f}")
         if n == 0:
             continue
         base = row["start_rss_bytes"] + row["table_bytes"]

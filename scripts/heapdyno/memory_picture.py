@@ -122,7 +122,8 @@ def _watched(run):
     samples = run.samples
     rows = samples[(samples["pass"] == "rss") & (samples["status"] == "ok")].copy()
     names = name_comparisons(samples)
-    rows["comparison"] = [names[key] for key in rows[list(columns.COMPARISON)].itertuples(index=False, name=None)]  # noqa: E501
+    keys = rows[list(columns.COMPARISON)].itertuples(index=False, name=None)
+    rows["comparison"] = [names[key] for key in keys]
     rows["label"] = [columns.label(a, c) for a, c in zip(rows["allocator"], rows["config"])]
     return rows.sort_values(["comparison", "threads", "repetition"], kind="stable")
 
@@ -215,8 +216,9 @@ def _bar_picture(run, comparison, threads, rows, metrics, peak_live):
                  for label, name, look, medians in bars)
     n = rows["n"]
     count = f"{n.min():.0f}" if n.min() == n.max() else f"{n.min():.0f} to {n.max():.0f}"
-    caption = (f"n = {count}" + (": the spread is unknown" if n.max() == 1 else
-               ", median, lowest to highest") + "; held after that time, threads alive and idle, last: after they ended")  # noqa: E501
+    spread = ": the spread is unknown" if n.max() == 1 else ", median, lowest to highest"
+    caption = f"n = {count}{spread}; held after that time, threads alive and idle, last: after they ended"
+    lows = tuple(values(label, "min") for label in looks)
     return BarPicture(f"retained-{comparison}-{threads}t", comparison, threads, _conditions(rows.iloc[0]),
-                      tuple(MARKS[m][1] for m in metrics), bars, tuple(values(label, "min") for label in looks),  # noqa: E501
-                      highs, peak_live, top, caption, _machine(run))
+                      tuple(MARKS[m][1] for m in metrics), bars, lows, highs, peak_live, top, caption,
+                      _machine(run))

@@ -259,6 +259,25 @@ static void phase_begin(struct fake_cell *fake, uint64_t ops_total) {
     }
 }
 
+static uint64_t ops_done(const struct cell *c) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < c->n_threads; i++)
+        n += atomic_load(&c->workers[i].ops);
+    return n;
+}
+
+/* Stops a run when its time is over, and not before something was done, for which it has a minute. */
+static void stop_by_clock(struct cell *c, unsigned duration_ms) {
+    assert(duration_ms > 0);
+    const struct timespec ts = {duration_ms / 1000, (long)(duration_ms % 1000) * 1000000};
+    for (unsigned ms = 0; ms < 60000; ms += duration_ms) {
+        nanosleep(&ts, NULL);
+        if (ops_done(c) > 0 || atomic_load(&c->is_stopping))
+            break;
+    }
+    atomic_store(&c->is_stopping, true);
+}
+
 static void run_phases(struct fake_cell *fake, const struct fake_spec *spec) {
     struct cell *c = &fake->cell;
     for (unsigned i = 0; i < c->n_threads; i++) {
@@ -275,13 +294,8 @@ static void run_phases(struct fake_cell *fake, const struct fake_spec *spec) {
     atomic_store(&heap_state.is_measuring, true);
     pthread_barrier_wait(&fake->barrier);
 
-    if (spec->ops_total == 0) {
-        if (!spec->is_course) {
-            struct timespec ts = {spec->duration_ms / 1000, (long)(spec->duration_ms % 1000) * 1000000};
-            nanosleep(&ts, NULL);
-            atomic_store(&c->is_stopping, true);
-        }
-    }
+    if (spec->ops_total == 0 && !spec->is_course)
+        stop_by_clock(c, spec->duration_ms);
     pthread_barrier_wait(&fake->barrier);
     fake->live_bytes = atomic_load(&heap_state.live_bytes);
     for (unsigned i = 0; i < c->n_threads; i++)

@@ -16,7 +16,7 @@ struct fake_spec {
     int64_t params[WORKLOAD_MAX_PARAMS];
     uint64_t seed;
     uint64_t warmup_ops; /* per thread */
-    uint64_t ops_total;  /* measured phase; 0: until duration_ms is over */
+    uint64_t ops_total;  /* measured phase; 0: until duration_ms is over and something was done */
     unsigned duration_ms;
     bool is_course;                /* with ops_total 0: nobody stops the run, it ends by itself */
     uint64_t fail_after;           /* allocations that succeed; 0 = all */

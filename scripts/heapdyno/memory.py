@@ -5,7 +5,6 @@ Held is what a process has resident beyond its start and beyond the workload's o
 import io
 
 import pandas as pd
-from scipy.stats import theilslopes
 
 from heapdyno.run import RunError, RunWarning
 
@@ -90,6 +89,7 @@ def drift(series):
     if not n_last > 0 or len(half) < DRIFT_SAMPLES or half["generations"].nunique() < 2:
         return float("nan")
     step = -(-len(half) // DRIFT_MAX_POINTS)
+    from scipy.stats import theilslopes   # 75 ms to load, and most runs watch no memory
     return float(theilslopes(half["held_bytes"][::step], half["generations"][::step])[0])
 
 

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import curve_fit
 
 from heapdyno import style
 from heapdyno.ratio import rates
@@ -135,5 +134,6 @@ def fit_law(threads, capacities, drawn, topology):
 def _fit(n, capacities):
     """Least squares of relative errors, both coefficients at least 0. The solver stops a little inside of
     that bound; what is so small is nought."""
+    from scipy.optimize import curve_fit   # 85 ms to load, which every summary would take
     found, _ = curve_fit(capacity, n, capacities, p0=(0.05, 0.001), sigma=capacities, bounds=(0, np.inf))
     return tuple(float(c) if c >= NOUGHT else 0.0 for c in found)

@@ -39,6 +39,7 @@ check:
 	@tests/run
 
 .PHONY: lint lint-format lint-layers lint-tidy lint-cppcheck lint-shell lint-python
+LINT_JOBS ?= $(shell nproc)
 C_FILES = $(shell git ls-files '*.c' '*.h')
 C_SRCS = $(filter-out tests/%,$(filter %.c,$(C_FILES)))
 SH_FILES = $(shell git ls-files '*.sh' '*.bash') run-bench .ci/run tests/run scripts/python
@@ -49,10 +50,10 @@ lint-format:
 lint-layers:
 	scripts/python scripts/check_layers.py
 lint-tidy:
-	printf '%s\n' $(C_SRCS) | xargs -P 2 -n 1 sh -c 'clang-tidy-14 --quiet "$$@" -- $(CPPFLAGS) -std=c11 2>/dev/null' tidy
+	printf '%s\n' $(C_SRCS) | xargs -P $(LINT_JOBS) -n 1 sh -c 'clang-tidy-14 --quiet "$$@" -- $(CPPFLAGS) -std=c11 2>/dev/null' tidy
 lint-cppcheck:
 	cppcheck --quiet --std=c11 --inline-suppr --error-exitcode=1 --enable=warning,performance,portability \
-	  --suppress=unusedStructMember -I. -D_GNU_SOURCE -D__x86_64__ -j 2 $(C_SRCS)
+	  --suppress=unusedStructMember -I. -D_GNU_SOURCE -D__x86_64__ -j $(LINT_JOBS) $(C_SRCS)
 lint-shell:
 	shellcheck $(SH_FILES)
 lint-python:

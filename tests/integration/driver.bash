@@ -28,6 +28,26 @@ never() {
   fi
 }
 
+# Makes BUILD a folder with copies of the programs that no other test runs, so that pgrep finds those of this one.
+own_programs() {
+  mkdir "$BATS_TEST_TMPDIR/programs"
+  cp "$BUILD/run-bench" "$BUILD/cell" "$BATS_TEST_TMPDIR/programs"
+  BUILD=$BATS_TEST_TMPDIR/programs
+}
+
+# gone FILE...: each is removed, if not by this test's processes, then by those of others that made it.
+gone() {
+  local file
+  for file in "$@"; do
+    for _ in $(seq 600); do
+      [ -e "$file" ] || continue 2
+      sleep 0.1
+    done
+    echo "left behind: $file"
+    return 1
+  done
+}
+
 # rows COLUMN...: these columns of samples.csv, separated by blanks, in order.
 rows() {
   local names=$* name files=()

@@ -169,8 +169,10 @@ late() {
 @test "a process that does not end is a timeout" { late timeout "the process does not end" stays; }
 
 @test "a hanging allocator leaves no process behind" {
-  run "$BENCH" --threads 1 --reps 1 --ops 1000 --timeout 1 --workloads malloc-test --out "$OUT" \
-    --allocators "hang=$BUILD/fixtures/hang.so"
+  local hang=$BUILD/fixtures/hang.so
+  own_programs
+  run "$BUILD/run-bench" --threads 1 --reps 1 --ops 1000 --timeout 1 --workloads malloc-test --out "$OUT" \
+    --allocators "hang=$hang"
   [ "$status" -eq 4 ]
   never pgrep -f "$BUILD/cell"
 }

@@ -157,11 +157,12 @@ PY
 }
 
 @test "kill -9 in mid-sweep: the child dies too, and --resume makes every cell there once" {
+  own_programs
   start
   wait_rows 12
   kill -9 $PID
   wait $PID || true
-  sleep 0.3
+  for _ in $(seq 50); do pgrep -f "$BUILD/cell" || break; sleep 0.1; done
   never pgrep -f "$BUILD/cell"
   rows=$(wc -l <"$OUT/samples.csv")
   cp "$OUT/samples.csv" "$BATS_TEST_TMPDIR/killed"
@@ -194,6 +195,7 @@ PY
 }
 
 @test "Ctrl-C ends cleanly, keeps what was measured and says how to go on" {
+  own_programs
   start
   wait_rows 8
   kill -INT $PID

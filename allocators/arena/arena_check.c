@@ -49,6 +49,7 @@ static const char *check_pages(struct chunk *chunk) {
         CHECK(!is_free || page >= util_max(chunk_geo.n_header_pages, chunk->lowest_page));
         CHECK(!is_free || (class_idx == CHUNK_MAP_NONE && chunk_info(chunk)[page] == 0));
         CHECK(is_free || page < chunk_geo.n_header_pages || bitmap_has(dirty_bits, page));
+        CHECK(!is_free || page >= chunk->lowest_clean || bitmap_has(dirty_bits, page));
         CHECK(!is_muzzy || (is_free && !bitmap_has(dirty_bits, page)));
         const char *wrong = class_idx < SIZE_CLASS_N_SMALL ? check_run(chunk, page) : NULL;
         if (wrong != NULL)

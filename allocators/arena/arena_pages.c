@@ -84,7 +84,9 @@ static size_t arena_pages_take_from(struct arena *arena, struct chunk *chunk, si
                                     size_t *n_objects, bool *is_zeroed) {
     size_t n_dirty = chunk->n_dirty_pages, n_muzzy = chunk->n_muzzy_pages;
     size_t first = chunk_pages_take(chunk, n, align_pages, n_objects, is_zeroed);
-    if (first == 0)
+    if (UTIL_UNLIKELY(chunk->n_free_pages < n || first == 0)) /* longest_pages is another one */
+        arena_bucket_update(arena, chunk);
+    if (UTIL_UNLIKELY(first == 0))
         return 0;
     arena->n_dirty_pages -= n_dirty - chunk->n_dirty_pages;
     arena->n_muzzy_pages -= n_muzzy - chunk->n_muzzy_pages;
@@ -112,20 +114,19 @@ size_t arena_pages_take(struct arena *arena, size_t n, size_t align_pages, size_
     size_t n_wanted = n + align_pages - 1, first;
     if (n_wanted > chunk_usable_pages())
         return 0;
-    unsigned below = size_class_page_bucket(n_wanted), fits = below + !size_class_is_page_bucket(n_wanted);
+    const unsigned fits = size_class_page_bucket_above(n_wanted);
     for (uint64_t bits; (bits = arena->bucket_bits >> fits << fits) != 0;) {
         *chunk = LIST_ENTRY(arena->buckets[__builtin_ctzl(bits)].min, struct chunk, by_address);
         first = arena_pages_take_from(arena, *chunk, n, align_pages, n_objects, is_zeroed);
         if (UTIL_LIKELY(first != 0))
             return first;
-        arena_bucket_update(arena, *chunk);
     }
+    const unsigned below = size_class_page_bucket(n_wanted);
     if (arena->buckets[below].min != NULL) {
         *chunk = LIST_ENTRY(arena->buckets[below].min, struct chunk, by_address);
         first = arena_pages_take_from(arena, *chunk, n, align_pages, n_objects, is_zeroed);
         if (first != 0)
             return first;
-        arena_bucket_update(arena, *chunk);
     }
     *chunk = arena_chunk_new(arena);
     return *chunk == NULL ? 0 : arena_pages_take_from(arena, *chunk, n, align_pages, n_objects, is_zeroed);

@@ -184,7 +184,7 @@ static struct chunk *chunk_format(uintptr_t base, void *owner) {
     list_init(&chunk->dirty_link);
     list_init(&chunk->all_link);
     chunk->n_free_pages = chunk->longest_pages = chunk_usable_pages();
-    chunk->lowest_page = chunk_geo.n_header_pages;
+    chunk->lowest_page = chunk->lowest_clean = chunk_geo.n_header_pages;
     memset(chunk_map(chunk), CHUNK_MAP_NONE, chunk_geo.n_pages);
     bitmap_set_range(chunk_free_bits(chunk), chunk_geo.n_header_pages, chunk_usable_pages());
     for (unsigned i = 0; i < CHUNK_N_POOLS; i++)
@@ -226,41 +226,50 @@ bool chunk_destroy(struct chunk *chunk) {
     return false;
 }
 
-/* Accounts for free pages that are being taken: from now on they are dirty. In the steady state they are dirty already,
- * and there is nothing to do but count. True if all of them read as zero. */
-static bool chunk_pages_touch(struct chunk *chunk, size_t first, size_t n) {
+/* Accounts for free pages of any state that are being taken: from now on they are dirty. True if all read as zero. */
+static UTIL_NOINLINE bool chunk_pages_soil(struct chunk *chunk, size_t first, size_t n) {
+    size_t n_dirty = bitmap_take_range(chunk_dirty_bits(chunk), first, n);
+    size_t n_muzzy = bitmap_take_range(chunk_muzzy_bits(chunk), first, n);
+    bitmap_set_range(chunk_dirty_bits(chunk), first, n);
+    chunk->n_dirty_pages -= (uint32_t)n_dirty;
+    chunk->n_muzzy_pages -= (uint32_t)n_muzzy;
+    if (first <= chunk->lowest_clean)
+        chunk->lowest_clean = (uint32_t)(first + n);
+    return n_dirty + n_muzzy == 0;
+}
+
+/* Free pages are no longer free. In the steady state those at the lower end are dirty already, and there is nothing to
+ * do but count. True if all of them read as zero. */
+static inline bool chunk_pages_touch(struct chunk *chunk, size_t first, size_t n) {
     bool is_zeroed = false;
-    if (UTIL_LIKELY(bitmap_take_if_all_ones(chunk_free_bits(chunk), chunk_dirty_bits(chunk), first, n))) {
-        chunk->n_dirty_pages -= (uint32_t)n;
-    } else {
-        size_t n_dirty = bitmap_take_range(chunk_dirty_bits(chunk), first, n);
-        size_t n_muzzy = bitmap_take_range(chunk_muzzy_bits(chunk), first, n);
-        bitmap_set_range(chunk_dirty_bits(chunk), first, n);
-        bitmap_clear_range(chunk_free_bits(chunk), first, n);
-        chunk->n_dirty_pages -= (uint32_t)n_dirty;
-        chunk->n_muzzy_pages -= (uint32_t)n_muzzy;
-        is_zeroed = n_dirty + n_muzzy == 0;
-    }
+    bitmap_clear_range(chunk_free_bits(chunk), first, n);
     chunk->n_free_pages -= (uint32_t)n;
+    if (UTIL_LIKELY(first + n <= chunk->lowest_clean))
+        chunk->n_dirty_pages -= (uint32_t)n;
+    else
+        is_zeroed = chunk_pages_soil(chunk, first, n);
     return is_zeroed;
 }
 
 size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, size_t *n_objects,
                         bool *is_zeroed) {
-    size_t longest, n_range;
+    size_t longest, n_range = n * *n_objects;
     size_t first = bitmap_find_range(chunk_free_bits(chunk), chunk_geo.n_pages, chunk->lowest_page, n,
                                      align_pages, &n_range, &longest);
     if (UTIL_UNLIKELY(first == chunk_geo.n_pages)) {
         chunk->longest_pages = (uint32_t)longest;
         return 0;
     }
+    size_t n_taken = n;
     if (*n_objects > 1) {
-        *n_objects = util_min(*n_objects, n_range / n);
-        n *= *n_objects;
+        *n_objects = n_range / n;
+        n_taken *= *n_objects;
     }
-    *is_zeroed = chunk_pages_touch(chunk, first, n);
+    *is_zeroed = chunk_pages_touch(chunk, first, n_taken);
     if (first == chunk->lowest_page)
-        chunk->lowest_page += (uint32_t)n;
+        chunk->lowest_page += (uint32_t)n_taken;
+    if (chunk->n_free_pages < n)
+        chunk->longest_pages = (uint32_t)util_min(chunk->longest_pages, chunk->n_free_pages);
     return first;
 }
 
@@ -278,12 +287,13 @@ void chunk_pages_give(struct chunk *chunk, size_t first, size_t n) {
 }
 
 void chunk_pages_set_free(struct chunk *chunk, size_t first, size_t n) {
-    size_t n_range;
     bitmap_set_range(chunk_free_bits(chunk), first, n);
     chunk->n_free_pages += (uint32_t)n;
     chunk->lowest_page = (uint32_t)util_min(chunk->lowest_page, first);
-    bitmap_range_around(chunk_free_bits(chunk), chunk_geo.n_pages, first, &n_range);
-    chunk->longest_pages = (uint32_t)util_max(chunk->longest_pages, n_range);
+    if (chunk->longest_pages < chunk->n_free_pages) {
+        size_t n_range = bitmap_range_around(chunk_free_bits(chunk), chunk_geo.n_pages, first, n);
+        chunk->longest_pages = (uint32_t)util_max(chunk->longest_pages, n_range);
+    }
 }
 
 size_t chunk_pages_detach(struct chunk *chunk, bool is_dirty, size_t *n) {
@@ -305,6 +315,8 @@ size_t chunk_pages_detach(struct chunk *chunk, bool is_dirty, size_t *n) {
 }
 
 void chunk_pages_attach(struct chunk *chunk, size_t first, size_t n, enum chunk_page_state state) {
+    if (state != CHUNK_DIRTY)
+        chunk->lowest_clean = (uint32_t)util_min(chunk->lowest_clean, first);
     if (state == CHUNK_DIRTY) {
         bitmap_set_range(chunk_dirty_bits(chunk), first, n);
         chunk->n_dirty_pages += (uint32_t)n;

@@ -24,6 +24,11 @@ static struct heap_node *heap_link(struct heap_node *a, struct heap_node *b) {
 /* The two-pass merge of a list of siblings: pairs from the left, then together from the right. */
 static struct heap_node *heap_merge_children(struct heap_node *first) {
     struct heap_node *paired = NULL;
+    if (first == NULL || first->next == NULL) {
+        if (first != NULL)
+            first->prev = NULL;
+        return first;
+    }
     while (first != NULL) {
         struct heap_node *a = first, *b = a->next;
         first = b != NULL ? b->next : NULL;

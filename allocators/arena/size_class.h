@@ -31,10 +31,13 @@ static inline unsigned size_class_of(size_t bytes) {
     return 4 * (lg - 5) + (unsigned)(((bytes - 1) >> (lg - 2)) & 3);
 }
 
+/* Bytes of the classes below SIZE_CLASS_N_BINS. */
+extern const uint32_t size_class_bin_bytes[SIZE_CLASS_N_BINS];
+
 /** Bytes of a class. */
 static inline size_t size_class_bytes(unsigned idx) {
-    if (idx < 4)
-        return (size_t)(idx + 1) << SIZE_CLASS_QUANTUM_LG;
+    if (UTIL_LIKELY(idx < SIZE_CLASS_N_BINS))
+        return size_class_bin_bytes[idx];
     unsigned g = idx / 4 - 1;
     return ((size_t)64 << g) + ((size_t)(idx % 4 + 1) << (SIZE_CLASS_QUANTUM_LG + g));
 }
@@ -65,9 +68,9 @@ static inline unsigned size_class_page_bucket(size_t n_pages) {
     return 4 * (lg - 1) + (unsigned)((n_pages >> (lg - 2)) & 3) - 1;
 }
 
-/** True if n_pages is itself a step of size_class_page_bucket. */
-static inline bool size_class_is_page_bucket(size_t n_pages) {
-    return n_pages < 8 || (n_pages & (((size_t)1 << (util_lg_floor(n_pages) - 2)) - 1)) == 0;
+/** The smallest bucket q with size q >= n_pages: whatever is in it has room for them. */
+static inline unsigned size_class_page_bucket_above(size_t n_pages) {
+    return n_pages == 1 ? 0 : size_class_page_bucket(n_pages - 1) + 1;
 }
 
 #endif

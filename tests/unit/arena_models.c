@@ -74,6 +74,7 @@ static void assert_pages(struct chunk *chunk) {
         n_row = is_free ? n_row + 1 : 0;
         longest = n_row > longest ? n_row : longest;
         assert_true(!is_free || i >= chunk->lowest_page);
+        assert_true(!is_free || pages[i] == DIRTY || i >= chunk->lowest_clean);
     }
     assert_int_equal(chunk->n_free_pages, n_free);
     assert_int_equal(chunk->n_dirty_pages, n_dirty);

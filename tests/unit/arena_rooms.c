@@ -71,8 +71,8 @@ static void bitmap_finds_the_lowest_range_that_fits(void **state) {
                 model[i] = true;
                 bitmap_set(words, i);
             }
-        size_t n = 1 + draw(20), align = (size_t)1 << draw(5), longest = 0, n_range = 0, expected = N_BITS,
-               most = 0;
+        size_t n = 1 + draw(20), align = (size_t)1 << draw(5), longest = 0, expected = N_BITS, most = 0;
+        size_t n_wanted = n + draw(60), n_range = n_wanted;
         for (size_t at = 0; at < N_BITS; at++) {
             size_t end = model_next(model, at, false);
             most = util_max(most, end - at);
@@ -84,7 +84,20 @@ static void bitmap_finds_the_lowest_range_that_fits(void **state) {
         if (got == N_BITS)
             assert_int_equal(longest, most);
         else
-            assert_int_equal(n_range, model_next(model, got, false) - got);
+            assert_int_equal(n_range, util_min(n_wanted, model_next(model, got, false) - got));
+    }
+}
+
+static void bitmap_measures_the_range_around(void **state) {
+    (void)state;
+    for (int step = 0; step < 5000; step++) {
+        uint64_t words[BITMAP_WORDS(N_BITS)] = {0};
+        size_t start = draw(N_BITS), n_range = 1 + draw(N_BITS - start);
+        size_t first = start + draw(n_range), n = 1 + draw(start + n_range - first);
+        bitmap_set_range(words, start, n_range);
+        if (start > 1)
+            bitmap_set(words, draw(start - 1)); /* beyond a zero: of another range */
+        assert_int_equal(bitmap_range_around(words, N_BITS, first, n), n_range);
     }
 }
 
@@ -162,7 +175,7 @@ static void page_buckets_never_promise_too_much(void **state) {
         assert_true(bucket < ARENA_N_BUCKETS);
         assert_true(n == 1 || bucket >= size_class_page_bucket(n - 1));
         if (n > 1)
-            assert_int_equal(size_class_is_page_bucket(n), bucket != size_class_page_bucket(n - 1));
+            assert_int_equal(size_class_page_bucket_above(n), size_class_page_bucket(n - 1) + 1);
     }
 }
 
@@ -242,6 +255,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bitmap_ranges_follow_the_model),
         cmocka_unit_test(bitmap_finds_the_lowest_range_that_fits),
+        cmocka_unit_test(bitmap_measures_the_range_around),
         cmocka_unit_test(heap_pops_the_lowest_and_removes_any),
         cmocka_unit_test(heap_walks_meet_each_node_once),
         cmocka_unit_test(size_classes_are_tight),

@@ -5,6 +5,7 @@
 #include "bitmap.h"
 #include "conf.h"
 #include "os.h"
+#include "row.h"
 
 /* Chunks looked at for huge pages when there is a new one. */
 #define ARENA_THP_TRIES 8u
@@ -180,6 +181,7 @@ static size_t arena_large_carve(struct arena *arena, unsigned class_idx, void **
         return 0;
     uint8_t *map = chunk_map(chunk) + first;
     char *at = chunk_page_address(chunk, first);
+#pragma GCC unroll 4
     for (void **stop = end - n_got; end != stop; at += bytes, map += n_pages) {
         *map = (uint8_t)class_idx;
         *--end = at;
@@ -216,18 +218,19 @@ size_t arena_large_flush(struct arena *arena, unsigned class_idx, void **objects
         }
         if (UTIL_UNLIKELY(((uintptr_t)p & (PAGE_BYTES - 1)) != 0))
             os_die("free of an interior pointer", p);
-        const size_t first = chunk_page_of(chunk, p);
-        size_t page = first;
-        uint8_t *map = chunk_map(chunk);
         /* Neighbours in a row, as a program that frees in order gives them, go back together. */
-        do {
-            if (UTIL_UNLIKELY(map[page] != class_idx))
-                os_die("double free of", objects[i]);
+        const size_t n_row = row_length(objects + i, n - i, bytes);
+        const size_t first = chunk_page_of(chunk, p), end = first + n_row * n_pages;
+        if (UTIL_UNLIKELY(end > chunk_geo.n_pages))
+            os_die("double or wild free of", objects[i + n_row - 1]);
+        uint8_t *map = chunk_map(chunk);
+        for (size_t page = first; page != end; page += n_pages) {
+            if (UTIL_UNLIKELY(map[page] != (uint8_t)class_idx))
+                os_die("double free of", chunk_page_address(chunk, page));
             map[page] = CHUNK_MAP_NONE;
-            page += n_pages;
-            p += bytes;
-        } while (++i < n && objects[i] == p && page < chunk_geo.n_pages);
-        arena_pages_give(arena, chunk, first, page - first);
+        }
+        i += n_row;
+        arena_pages_give(arena, chunk, first, end - first);
     }
     large->n_put += n - n_foreign;
     large->n_flushes++;

@@ -1,6 +1,7 @@
 #include "bin.h"
 
 #include "os.h"
+#include "row.h"
 
 void bin_init(struct bin *bin, unsigned class_idx) {
     lock_init(&bin->lock, LOCK_BIN);
@@ -144,17 +145,10 @@ static bool bin_set_free(uint64_t *bits, size_t first, size_t n) {
  * `down` of them, which is how far the run reaches. *is_down tells the direction. */
 static inline size_t bin_row_length(void *const *regions, size_t n, uint64_t region_bytes, size_t up,
                                     size_t down, bool *is_down) {
-    uintptr_t at = (uintptr_t)regions[0], step = region_bytes;
-    size_t i = 1;
     // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): n of them are set
-    *is_down = n > 1 && (uintptr_t)regions[1] + region_bytes == at;
-    if (*is_down)
-        step = -region_bytes;
-    size_t stop = util_min(n, *is_down ? down : up);
-    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the same
-    for (at += step; i < stop && (uintptr_t)regions[i] == at; at += step)
-        i++;
-    return i;
+    *is_down = n > 1 && (uintptr_t)regions[1] + region_bytes == (uintptr_t)regions[0];
+    return *is_down ? row_length(regions, util_min(n, down), -region_bytes)
+                    : row_length(regions, util_min(n, up), region_bytes);
 }
 
 /* Puts back regions[0..n) as long as they lie in the run; how many. The inner loop of every flush. Neighbours in a row,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bitmap.h"
+#include "row.h"
 
 /* Words of bitmap: pool 0 for 640 regions, pool 1 for 2048. Two sizes, because one would cost the small
  * classes more header or the tiny ones more runs. */
@@ -62,6 +63,7 @@ struct run *run_create(struct chunk *chunk, size_t first_page, unsigned class_id
     memset(run->free_bits, 0xff, rc->n_words * sizeof run->free_bits[0]);
     run->free_bits[rc->n_words - 1] >>= rc->n_words * 64 - rc->n_regions;
     uint16_t *info = chunk_info(chunk) + first_page;
+#pragma GCC unroll 4
     for (unsigned i = 0, n = rc->n_pages; i < n; i++)
         info[i] = (uint16_t)slot;
     memset(chunk_map(chunk) + first_page, (int)class_idx, rc->n_pages);
@@ -103,9 +105,7 @@ size_t run_take(struct run *run, void **end, size_t n) {
             uint64_t beyond = ~(bits >> first);
             size_t n_row = beyond == 0 ? 64 : (size_t)__builtin_ctzl(beyond);
             n_row = util_min(n_row, left);
-            uintptr_t at = base + (w * 64 + first) * region_bytes;
-            for (void **stop = end - n_row; end != stop; at += region_bytes)
-                *--end = (void *)at;
+            end = row_write(end, n_row, base + (w * 64 + first) * region_bytes, region_bytes);
             bits &= ~(~(uint64_t)0 >> (64 - n_row) % 64 << first);
             left -= n_row;
         }

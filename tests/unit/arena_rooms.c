@@ -14,6 +14,7 @@
 #include "allocators/arena/bitmap.h"
 #include "allocators/arena/decay.h"
 #include "allocators/arena/heap.h"
+#include "allocators/arena/row.h"
 #include "allocators/arena/size_class.h"
 #define ARENA_PREFIXED 1
 #include "allocators/arena/shim.h"
@@ -99,6 +100,23 @@ static void bitmap_measures_the_range_around(void **state) {
             bitmap_set(words, draw(start - 1)); /* beyond a zero: of another range */
         assert_int_equal(bitmap_range_around(words, N_BITS, first, n), n_range);
     }
+}
+
+/* Blocks of 48 bytes up and down, up to the first that does not fit in, wherever that is. */
+static void rows_end_where_the_distance_does(void **state) {
+    (void)state;
+    void *blocks[40];
+    for (size_t n = 1; n <= 40; n++)
+        for (size_t n_row = 1; n_row <= n; n_row++) {
+            uintptr_t at = 0x10000 + 16 * draw(1000);
+            assert_ptr_equal(row_write(blocks + n, n, at, 48), blocks);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal((uintptr_t)blocks[i], at + 48 * (n - 1 - i));
+            if (n_row < n)
+                blocks[n_row] = (char *)blocks[n_row] + (draw(2) != 0 ? 16 : -16);
+            assert_int_equal(row_length(blocks, n, -(uintptr_t)48), n_row);
+            assert_int_equal(row_length(blocks, n, 48), 1);
+        }
 }
 
 static void heap_pops_the_lowest_and_removes_any(void **state) {
@@ -256,6 +274,7 @@ int main(void) {
         cmocka_unit_test(bitmap_ranges_follow_the_model),
         cmocka_unit_test(bitmap_finds_the_lowest_range_that_fits),
         cmocka_unit_test(bitmap_measures_the_range_around),
+        cmocka_unit_test(rows_end_where_the_distance_does),
         cmocka_unit_test(heap_pops_the_lowest_and_removes_any),
         cmocka_unit_test(heap_walks_meet_each_node_once),
         cmocka_unit_test(size_classes_are_tight),

@@ -40,6 +40,7 @@ struct tcache_cold_bin {
     uint32_t
         n_only_freed; /* flushed in a row, without a malloc between that the mark or the bottom would have stopped */
     bool has_filled, has_flushed; /* since the capacity last changed */
+    bool was_dry;                 /* since it was last aged */
     uint16_t n_fill;
     uint64_t n_filled, n_returned; /* objects, over the cache's life */
 };
@@ -175,7 +176,7 @@ static size_t tcache_bin_count(unsigned class_idx) {
 
 /* Puts all objects of an open bin into its array, the head and what the mark stands for: base[0..n). How many. To be
  * followed by tcache_bin_settle. */
-static size_t tcache_bin_spill(unsigned class_idx) {
+static inline __attribute__((always_inline)) size_t tcache_bin_spill(unsigned class_idx) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     size_t n = tcache_bin_count(class_idx);
     cb->base[(ptrdiff_t)n - 1] = tcache_tls.heads[class_idx]; /* the NULL if n is 0 */
@@ -187,7 +188,7 @@ static size_t tcache_bin_spill(unsigned class_idx) {
 }
 
 /* The reverse: the bin holds base[0..n). */
-static void tcache_bin_settle(unsigned class_idx, size_t n) {
+static inline void tcache_bin_settle(unsigned class_idx, size_t n) {
     void **top = tcache_tls.cold->bins[class_idx].base + (ptrdiff_t)n - 1;
     tcache_tls.tops[class_idx] = top;
     tcache_tls.heads[class_idx] = *top;
@@ -287,12 +288,17 @@ static bool tcache_bin_open(unsigned class_idx) {
     return tcache_bin_set_capacity(class_idx, 0, capacity);
 }
 
-/* The bin ran both dry and full since its last change: it wants twice the room, as far as the cap allows. */
-static void tcache_bin_grow(unsigned class_idx) {
-    struct tcache *cold = tcache_tls.cold;
+static inline bool tcache_bin_may_grow(unsigned class_idx) {
+    const struct tcache *cold = tcache_tls.cold;
+    return cold->capacity_bytes + tcache_cost_bytes(class_idx) <= conf.tcache_bytes &&
+           cold->bins[class_idx].capacity + 1u < 1u << TCACHE_MAX_LG;
+}
+
+/* The bin, which may grow, ran both dry and full since its last change: it wants twice the room, as far as the cap
+ * allows. */
+static UTIL_NOINLINE void tcache_bin_grow(unsigned class_idx) {
+    const struct tcache *cold = tcache_tls.cold;
     size_t capacity = cold->bins[class_idx].capacity, bytes = tcache_cost_bytes(class_idx);
-    if (cold->capacity_bytes + bytes > conf.tcache_bytes || capacity + 1 >= (size_t)1 << TCACHE_MAX_LG)
-        return;
     size_t more = util_min(capacity + 1, (conf.tcache_bytes - cold->capacity_bytes) / bytes);
     more = util_min(more, ((size_t)1 << TCACHE_MAX_LG) - 1 - capacity);
     size_t n = tcache_bin_spill(class_idx);
@@ -331,6 +337,22 @@ static bool tcache_bin_is_short(unsigned class_idx) {
            cb->capacity * size_class_bytes(class_idx) < TCACHE_ALLOC_ONLY_BYTES;
 }
 
+/* Fills a bin that is empty; how many it then has, 0 for lack of memory. To be settled. */
+static size_t tcache_bin_fill(unsigned class_idx) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    if ((cb->has_flushed || tcache_bin_is_short(class_idx)) && tcache_bin_may_grow(class_idx))
+        tcache_bin_grow(class_idx);
+    cb->has_filled = cb->was_dry = true;
+    size_t most = cb->capacity;
+    if (!tcache_bin_is_costly(class_idx))
+        most = util_max(most / conf.tcache_fill_div, 1);
+    size_t n = arena_fill(tcache_tls.arena, class_idx, cb->base, util_min(cb->n_fill, most));
+    if (n != 0)
+        cb->n_fill = (uint16_t)util_min(cb->n_fill * 2u, most);
+    cb->n_filled += n;
+    return n;
+}
+
 void *tcache_alloc_slow(unsigned class_idx) {
     void *p = tcache_tls.heads[class_idx];
     if (p != NULL) { /* the budget was used up, nothing else */
@@ -343,19 +365,10 @@ void *tcache_alloc_slow(unsigned class_idx) {
     size_t n = tcache_bin_spill(class_idx);
     tcache_tls.cold->n_row = 0;
     tcache_set_limit(class_idx, cb->base + (ptrdiff_t)cb->capacity - 1);
-    if (n == 0) {
-        if (cb->has_flushed || tcache_bin_is_short(class_idx))
-            tcache_bin_grow(class_idx);
-        cb->has_filled = true;
-        size_t most = util_max(cb->capacity / conf.tcache_fill_div, 1);
-        if (tcache_bin_is_costly(class_idx))
-            most = util_max(cb->capacity * 3u / 4, 1);
-        n = arena_fill(tcache_tls.arena, class_idx, cb->base, util_min(cb->n_fill, most));
-        if (n == 0)
-            return NULL;
-        cb->n_fill = (uint16_t)util_min(cb->n_fill * 2u, most);
-        cb->n_filled += n;
-    }
+    if (n == 0)
+        n = tcache_bin_fill(class_idx);
+    if (n == 0)
+        return NULL;
     tcache_bin_settle(class_idx, n - 1);
     return cb->base[n - 1];
 }
@@ -365,7 +378,7 @@ static size_t tcache_flush_count(unsigned class_idx, size_t capacity) {
     return tcache_bin_is_costly(class_idx) ? (capacity * 3 + 3) / 4 : (capacity + 1) / 2;
 }
 
-/* Puts the mark at one of the n objects of a bin that is settled: the next malloc that gets there tells. */
+/* Puts the mark at one of the n objects of a bin that has been spilled: the next malloc that gets there tells. Settles. */
 static void tcache_bin_mark(unsigned class_idx, size_t n, size_t at) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
     cb->mark = (uint16_t)at;
@@ -374,12 +387,18 @@ static void tcache_bin_mark(unsigned class_idx, size_t n, size_t at) {
     tcache_bin_settle(class_idx, n); /* the mark may be the head */
 }
 
-/* One step of ageing of one bin. A bin of a slow thread keeps one object of those that were not used. */
+/* One step of ageing of one bin. Of a fast thread's bin that ran dry since the last step nothing has been idle for long: it
+ * needs no mark, which the program would only run into. A bin of a slow thread keeps one object of those that were not
+ * used. */
 static void tcache_bin_age(unsigned class_idx, bool is_slow) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t n_unused = cb->mark, n;
-    tcache_bin_unmark(class_idx);
+    const bool was_dry = cb->was_dry;
+    cb->was_dry = false;
+    if (was_dry && !is_slow)
+        return;
+    size_t n_unused = cb->mark, n = tcache_bin_spill(class_idx);
     if (n_unused != 0) {
+        tcache_bin_settle(class_idx, n);
         tcache_bin_flush(class_idx, is_slow ? n_unused : n_unused - n_unused / 4);
         /* Only if much was idle: a capacity just below what the program wants would make every round flush. */
         unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity - n_unused);
@@ -388,9 +407,10 @@ static void tcache_bin_age(unsigned class_idx, bool is_slow) {
             tcache_bin_set_capacity(class_idx, n, capacity);
         cb->n_fill = (uint16_t)util_max(cb->n_fill / 2, 1);
     }
-    n = tcache_bin_count(class_idx);
     if (n >= 2)
         tcache_bin_mark(class_idx, n, is_slow ? n - 1 : n / 2);
+    else
+        tcache_bin_settle(class_idx, n);
 }
 
 /* Once each time so many objects were flushed in a row: what was there the time before goes back, and is not asked for. */
@@ -447,7 +467,7 @@ void tcache_free_slow(unsigned class_idx, void *p) {
     }
     if (tcache_bin_is_full(class_idx)) {
         struct tcache_cold_bin *cb = &tls->cold->bins[class_idx];
-        if (cb->has_filled)
+        if (cb->has_filled && tcache_bin_may_grow(class_idx))
             tcache_bin_grow(class_idx);
         if (tcache_bin_is_full(class_idx))
             tcache_bin_make_room(class_idx);

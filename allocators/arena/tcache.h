@@ -15,9 +15,9 @@
  * equals limit.
  *
  * Ageing: every tcache_gc_bytes allocated, one bin is visited; of a thread that allocates slowly, all of them after an
- * eighth of the decay time. A mark, a NULL in the middle of its stack,
- * tells at the next visit whether the objects below were needed meanwhile; if not, three quarters of them go
- * back.
+ * eighth of the decay time. A mark, a NULL in the middle of its stack, tells at the next visit whether the objects
+ * below were needed meanwhile; if not, three quarters of them go back. A bin of a fast thread that ran dry since the last
+ * visit gets none.
  */
 #ifndef ARENA_TCACHE_H
 #define ARENA_TCACHE_H

@@ -337,10 +337,10 @@ static void arena_tidy(struct arena *arena, uint64_t now_ns) {
         arena->has_unused_pages |= arena_bin_purge(&arena->bins[i], &supply, 2);
 }
 
-bool arena_tick(struct arena *arena, uint64_t now_ns) {
+/* What arena_tick does when it is due. */
+static UTIL_NOINLINE bool arena_tick_due(struct arena *arena, uint64_t now_ns) {
     bool is_busy = true;
-    if (now_ns < atomic_load_explicit(&arena->next_tick_ns, memory_order_relaxed) ||
-        !lock_try(&arena->purge_lock))
+    if (!lock_try(&arena->purge_lock))
         return true;
     arena_tidy(arena, now_ns);
     if (lock_try(&arena->pages_lock)) {
@@ -349,6 +349,11 @@ bool arena_tick(struct arena *arena, uint64_t now_ns) {
     }
     lock_release(&arena->purge_lock);
     return is_busy;
+}
+
+bool arena_tick(struct arena *arena, uint64_t now_ns) {
+    return now_ns < atomic_load_explicit(&arena->next_tick_ns, memory_order_relaxed) ||
+           arena_tick_due(arena, now_ns);
 }
 
 void arena_drain(struct arena *arena) {

@@ -353,12 +353,8 @@ static size_t tcache_bin_fill(unsigned class_idx) {
     return n;
 }
 
-void *tcache_alloc_slow(unsigned class_idx) {
-    void *p = tcache_tls.heads[class_idx];
-    if (p != NULL) { /* the budget was used up, nothing else */
-        tcache_tls.heads[class_idx] = *--tcache_tls.tops[class_idx];
-        return p;
-    }
+/* The head is NULL: the mark, or the end of the stack, or there is no stack. */
+static UTIL_NOINLINE void *tcache_alloc_stopped(unsigned class_idx) {
     if (!tcache_bin_open(class_idx))
         return tcache_alloc_direct(class_idx);
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
@@ -371,6 +367,14 @@ void *tcache_alloc_slow(unsigned class_idx) {
         return NULL;
     tcache_bin_settle(class_idx, n - 1);
     return cb->base[n - 1];
+}
+
+void *tcache_alloc_slow(unsigned class_idx) {
+    void *p = tcache_tls.heads[class_idx];
+    if (p == NULL)
+        return tcache_alloc_stopped(class_idx);
+    tcache_tls.heads[class_idx] = *--tcache_tls.tops[class_idx]; /* the budget was used up, nothing else */
+    return p;
 }
 
 /* The oldest half; of costly classes three quarters. */
@@ -387,15 +391,9 @@ static void tcache_bin_mark(unsigned class_idx, size_t n, size_t at) {
     tcache_bin_settle(class_idx, n); /* the mark may be the head */
 }
 
-/* One step of ageing of one bin. Of a fast thread's bin that ran dry since the last step nothing has been idle for long: it
- * needs no mark, which the program would only run into. A bin of a slow thread keeps one object of those that were not
- * used. */
-static void tcache_bin_age(unsigned class_idx, bool is_slow) {
+/* Gives back what was not used since the bin was marked, and marks it again. */
+static UTIL_NOINLINE void tcache_bin_return_idle(unsigned class_idx, bool is_slow) {
     struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    const bool was_dry = cb->was_dry;
-    cb->was_dry = false;
-    if (was_dry && !is_slow)
-        return;
     size_t n_unused = cb->mark, n = tcache_bin_spill(class_idx);
     if (n_unused != 0) {
         tcache_bin_settle(class_idx, n);
@@ -411,6 +409,17 @@ static void tcache_bin_age(unsigned class_idx, bool is_slow) {
         tcache_bin_mark(class_idx, n, is_slow ? n - 1 : n / 2);
     else
         tcache_bin_settle(class_idx, n);
+}
+
+/* One step of ageing of one bin. Of a fast thread's bin that ran dry since the last step nothing has been idle for long: it
+ * needs no mark, which the program would only run into. A bin of a slow thread keeps one object of those that were not
+ * used. */
+static inline void tcache_bin_age(unsigned class_idx, bool is_slow) {
+    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
+    const bool is_busy = cb->was_dry && !is_slow;
+    cb->was_dry = false;
+    if (!is_busy && (cb->mark != 0 || tcache_bin_count(class_idx) >= 2))
+        tcache_bin_return_idle(class_idx, is_slow);
 }
 
 /* Once each time so many objects were flushed in a row: what was there the time before goes back, and is not asked for. */

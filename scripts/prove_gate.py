@@ -64,12 +64,30 @@ def main(argv):
     except KeyboardInterrupt:
         print("\nprove_gate: stopped; the same command goes on", file=sys.stderr)
         return 130
-    manifest = json.loads((folder_of(args, *jobs(args)[0]) / "manifest.json").read_text(encoding="utf-8"))
-    text = proof.page(collect(args, "time"), collect(args, "exact"), args.swaps, 1, vars(args), manifest)
+    gates = {kind: collect(args, kind) for kind in ("time", "exact")}
+    text = proof.page(gates["time"], gates["exact"], args.swaps, 1, vars(args), manifests(args),
+                      command(args))
     for path in [args.out / "proof.md"] + ([args.page] if args.page else []):
         path.write_text(text, encoding="utf-8")
     print(text)
     return 0
+
+
+def manifests(args):
+    """That of the first gate, by kind."""
+    first = {}
+    for job in sorted(jobs(args)):
+        first.setdefault(job[0], folder_of(args, *job) / "manifest.json")
+    return {kind: json.loads(path.read_text(encoding="utf-8")) for kind, path in first.items()}
+
+
+def command(args):
+    """The command line with what is not as by default, but for where the results lie."""
+    usual = vars(parse([""]))
+    options = [f"--{name.replace('_', '-')} {value:g}" if isinstance(value, float)
+               else f"--{name.replace('_', '-')} {value}" for name, value in vars(args).items()
+               if name not in ("out", "page") and value != usual[name]]
+    return " ".join(["scripts/python scripts/prove_gate.py results/proof", *options])
 
 
 def jobs(args):
@@ -102,10 +120,10 @@ def calibrate(args, library):
     """The SPIN that slows the workload by one percent, by kind; kept in the folder, so that all runs have the
     same."""
     kept = args.out / "spin-per-percent.json"
-    if kept.exists():
-        return json.loads(kept.read_text(encoding="utf-8"))
-    per_percent = {"time": spin_by(args, library, "timed", ["--reps", str(N_CALIBRATIONS)], cpu_ns_per_op)}
-    if args.exact_runs:
+    per_percent = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    if "time" not in per_percent and (args.runs or args.null_runs):
+        per_percent["time"] = spin_by(args, library, "timed", ["--reps", str(N_CALIBRATIONS)], cpu_ns_per_op)
+    if "exact" not in per_percent and args.exact_runs:
         per_percent["exact"] = spin_by(args, library, "instructions",
                                        ["--reps", "1", "--instructions", "callgrind"], instructions_per_op)
     kept.write_text(json.dumps(per_percent) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from heapdyno.compare import fact
 from heapdyno.judge import Rule, Verdict, clopper_pearson, replay, swap_labels
 
 
@@ -80,24 +81,48 @@ def of_counts(gates):
     return lines
 
 
-def page(times, counts, n_swaps, seed, options, manifest):
+def where(manifest):
+    """What measured, in words: the machine, the date and the build, by the manifest of one of the gates."""
+    facts = [fact(manifest, "machine.cpu.model"), f"CPUs {fact(manifest, 'machine.affinity')}",
+             f"hypervisor {fact(manifest, 'machine.cpu.hypervisor') or 'none shown'}",
+             f"Linux {fact(manifest, 'machine.kernel.release')}", f"glibc {fact(manifest, 'machine.libc')}",
+             f"{fact(manifest, 'build.compiler')}"]
+    return (f"Measured from {manifest.get('started')} on: {', '.join(facts)}; heapdyno "
+            f"{fact(manifest, 'build.revision') or 'of no revision'}.")
+
+
+def page(times, counts, n_swaps, seed, options, manifests, command):
     """The page with all results. `times` and `counts` are {slowdown in percent: [(verdict, ratios), ...]},
-    `options` those of prove_gate.py, `manifest` that of one of the gates."""
+    `options` those of prove_gate.py, `manifests` has that of the first gate by kind, `command` is what makes
+    the page again."""
     n_fails, n_runs = swapped_fails([ratios for _, ratios in times.get(0, [])], n_swaps, seed)
-    machine = manifest.get("machine", {})
-    cpu, kernel = machine.get("cpu") or {}, machine.get("kernel") or {}
     return "\n".join([
         "# The gate on known differences", "",
         "Written by `scripts/prove_gate.py`, which anyone can run ([judging.md](judging.md)). Both sides are "
         "one library under two paths of one length; the candidate spins a calibrated number of steps for "
         "each allocation. Where nothing is injected, every FAIL is a false alarm.", "",
-        f"{cpu.get('model')}, CPUs {machine.get('affinity')}, hypervisor {cpu.get('hypervisor')}, Linux "
-        f"{kernel.get('release')}, {manifest.get('started')}. One cell: {options['workload']} with one "
-        f"thread, windows of {options['window']:g} s, at most {options['max_pairs']} pairs, guard at "
-        f"{options['max_run_delay']}. Intervals are 95 % Clopper-Pearson.", "",
-        "## Time", "", *of_time(times), "",
+        f"One cell, {options['workload']} with one thread. In brackets: 95 % Clopper-Pearson intervals, what "
+        "so many runs leave for the true rate.", "",
+        *(_time_section(times, n_fails, n_runs, options, manifests["time"]) if times else []),
+        *(_count_section(counts, manifests["exact"]) if counts else []),
+        "## Again", "", "The kinds of gates take turns; a course that was stopped goes on where it was.", "",
+        "    make all fixtures", f"    {command}"]) + "\n"
+
+
+def _time_section(times, n_fails, n_runs, options, manifest):
+    return [
+        "## Time", "", where(manifest), "",
+        f"Windows of {options['window']:g} s, at most {options['max_pairs']} pairs. A pair in which a "
+        f"process waited for a processor for more than {options['max_run_delay']} of its time is dropped; a "
+        "gate that lost too many is unfit, and INCONCLUSIVE.", "", *of_time(times), "",
         "A slowdown of 2 % is delta itself, which is no regression, and one of 5 % is Delta, which must not "
         "pass. The median of medians shows what the injection really came to.", "",
         "Sides exchanged at random in the pairs of the runs without a slowdown: FAIL in "
-        f"{rate(n_fails, n_runs)} pseudo-runs.", "",
-        "## Counts: `--exact`", "", *of_counts(counts)]) + "\n"
+        f"{rate(n_fails, n_runs)} pseudo-runs.", ""]
+
+
+def _count_section(counts, manifest):
+    return [
+        "## Counts: `--exact`", "", where(manifest), "",
+        "Injected are instructions of the allocator, of which 0.5 % are allowed; system calls, page faults "
+        "and peak RSS stay as they are. PASS means all of them, FAIL any.", "", *of_counts(counts), ""]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+import prove_gate
 from heapdyno import proof
 
 
@@ -48,8 +49,11 @@ OPTIONS = {"workload": "malloc-test", "window": 0.3, "max_pairs": "40", "max_run
 
 def make_page(times, counts):
     machine = {"cpu": {"model": "Test CPU", "hypervisor": "KVM"}, "kernel": {"release": "6.1"},
-               "affinity": "0-1"}
-    return proof.page(times, counts, 100, 1, OPTIONS, {"machine": machine, "started": "2026-01-01T00:00:00Z"})
+               "affinity": "0-1", "libc": "2.36"}
+    manifest = {"machine": machine, "started": "2026-01-01T00:00:00Z",
+                "build": {"compiler": "gcc 12", "revision": "abc"}}
+    return proof.page(times, counts, 100, 1, OPTIONS, {"time": manifest, "exact": manifest},
+                      "scripts/x --y 1")
 
 
 def test_exact_gates_are_counted_by_what_failed():
@@ -66,13 +70,20 @@ def test_exact_gates_are_counted_by_what_failed():
 
 def test_the_page_has_machine_and_rule():
     text = make_page({0: [gate("pass")]}, {})
-    assert "Test CPU, CPUs 0-1, hypervisor KVM, Linux 6.1, 2026-01-01T00:00:00Z." in text
+    assert ("Measured from 2026-01-01T00:00:00Z on: Test CPU, CPUs 0-1, hypervisor KVM, Linux 6.1, "
+            "glibc 2.36, gcc 12; heapdyno abc.") in text
+    assert "## Counts" not in text and text.endswith("    scripts/x --y 1\n")
     assert "| 0 % | 1 | 0 of 1 = 0.0 % (0.0 to 97.5 %) | 1 | 0 | 0 | +0.0 % | 12 |" in text
-    assert "windows of 0.3 s, at most 40 pairs, guard at 2%" in text
+    assert "Windows of 0.3 s, at most 40 pairs" in text and "for more than 2% of its time" in text
+
+
+def test_the_command_on_the_page_has_what_is_not_as_by_default():
+    args = prove_gate.parse(["/somewhere/x", "--window", "0.2", "--exact-runs", "5", "--page", "/elsewhere"])
+    assert prove_gate.command(args) == ("scripts/python scripts/prove_gate.py results/proof --exact-runs 5 "
+                                        "--window 0.2")
 
 
 def test_the_kinds_take_turns(tmp_path):
-    import prove_gate
     args = prove_gate.parse([str(tmp_path), "--null-runs", "6", "--runs", "2", "--exact-runs", "1"])
     jobs = prove_gate.jobs(args)
     assert len(jobs) == len(set(jobs)) == 6 + 3 * 2 + 2

@@ -7,7 +7,23 @@
 
 static const struct run_identity nobody; /* these records become no rows */
 
-int probes_extend(struct probes *probes, struct bench *b, struct problem *p) {
+static int probe_once(struct probe *probe, struct bench *b, enum allocator_load load, struct problem *p) {
+    record_init(&probe->record, &nobody, b->options, &probe->cell);
+    return collect_cell(b, load, "", &probe->record, p);
+}
+
+/* Some libraries that dlopen refuses, for want of static TLS, can be preloaded. */
+static int retry_preloaded(struct probe *probe, struct bench *b, struct problem *p) {
+    struct probe second = {.cell = probe->cell};
+    int err = probe_once(&second, b, LOAD_PRELOAD, p);
+    if (err == 0 && second.record.status == STATUS_OK) {
+        *probe = second;
+        probe->record.cell = &probe->cell;
+    }
+    return err;
+}
+
+int probes_extend(struct probes *probes, struct bench *b, enum allocator_load load, struct problem *p) {
     const struct allocator_list *list = &b->options->allocators;
     if (probes->items == NULL)
         probes->items = calloc(GRAMMAR_MAX_ALLOCATORS, sizeof *probes->items);
@@ -16,8 +32,10 @@ int probes_extend(struct probes *probes, struct bench *b, struct problem *p) {
     while (probes->n < list->n) {
         struct probe *probe = &probes->items[probes->n];
         probe->cell = (struct plan_cell){.allocator = &list->items[probes->n], .pass = PASS_PROBE};
-        record_init(&probe->record, &nobody, b->options, &probe->cell);
-        int err = collect_cell(b, LOAD_DLOPEN, "", &probe->record, p);
+        int err = probe_once(probe, b, LOAD_DLOPEN, p);
+        if (err == 0 && load == LOAD_PRELOAD && probe->record.status == STATUS_SKIP &&
+            probe->cell.allocator->path[0] != '\0')
+            err = retry_preloaded(probe, b, p);
         if (err != 0)
             return err;
         probes->n++;
@@ -27,7 +45,7 @@ int probes_extend(struct probes *probes, struct bench *b, struct problem *p) {
 
 int probes_make(struct probes *probes, struct bench *b, struct problem *p) {
     *probes = (struct probes){0};
-    return probes_extend(probes, b, p);
+    return probes_extend(probes, b, b->options->load, p);
 }
 
 void probes_free(struct probes *probes) {
@@ -39,8 +57,11 @@ int probes_check_named(const struct probes *probes, struct problem *p) {
     for (size_t i = 0; i < probes->n; i++) {
         const struct allocator_choice *choice = probes->items[i].cell.allocator;
         const struct record *r = &probes->items[i].record;
-        if (!choice->is_named || choice->path[0] != '\0' || r->status != STATUS_SKIP)
+        if (!choice->is_named || r->status != STATUS_SKIP)
             continue;
+        if (choice->path[0] != '\0')
+            return problem_set(p, EINVAL, "--allocators %s=%s: cannot be used: %s", choice->name,
+                               choice->path, r->why);
         const char *package = choice->row != NULL ? choice->row->package : NULL;
         return problem_set(p, ENOENT, "--allocators %s: not available: %s%s%s", choice->name, r->why,
                            package != NULL ? "; the Debian package that brings it is " : "",

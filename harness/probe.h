@@ -1,4 +1,5 @@
-/* What is installed: each allocator of a run opened and proved once, in a process of its own, by dlopen. */
+/* What is installed: each allocator of a run opened and proved once, in a process of its own, by dlopen; a
+ * library given by its path that dlopen refuses by LD_PRELOAD where that is what was asked for. */
 #ifndef HEAPDYNO_PROBE_H
 #define HEAPDYNO_PROBE_H
 
@@ -15,18 +16,19 @@ struct probes {
     size_t n;
 };
 
-/* 0, COLLECT_STOPPED, or -errno with the reason. Call probes_free in any case. */
+/* Those of options->allocators, as options->load has it. 0, COLLECT_STOPPED, or -errno with the reason. Call
+ * probes_free in any case. */
 int probes_make(struct probes *probes, struct bench *b, struct problem *p);
 /* Adds those of options->allocators that have come since. As probes_make. */
-int probes_extend(struct probes *probes, struct bench *b, struct problem *p);
+int probes_extend(struct probes *probes, struct bench *b, enum allocator_load load, struct problem *p);
 void probes_free(struct probes *probes);
 
-/* An allocator that was named on the command line must be there: 0, or -ENOENT with the reason and the
- * package that brings it. */
+/* An allocator that was named on the command line must be there and open: 0, or -ENOENT with the reason and the
+ * package that brings it, or -EINVAL with the reason for a library given by its path. */
 int probes_check_named(const struct probes *probes, struct problem *p);
 
-/* A library given by its path that cannot be opened: its rows are skips, but the run has not done what it was asked
- * for. NULL when there is none. */
+/* A library given by its path that cannot be opened any more in a run that is resumed: its rows are skips, but the
+ * run has not done what it was asked for. NULL when there is none. */
 const struct probe *probes_find_unusable(const struct probes *probes);
 
 /*

@@ -407,7 +407,7 @@ out:
 static int take_cell(struct sweep *s, struct csv_file *plan_csv, const struct plan_cell *cell,
                      size_t n_identities, struct problem *p) {
     size_t n_probed = s->probes.n, n = 0;
-    int err = probes_extend(&s->probes, s->bench, p);
+    int err = probes_extend(&s->probes, s->bench, cell->load, p);
     if (err == 0)
         err = probes_check_named(&s->probes, p);
     if (err == 0 && s->probes.n > n_probed && s->past_allocators != NULL)

@@ -90,15 +90,26 @@ class ExactGate:
                 self._judge(cell, of_pass, *self._count(cell, in_pass))
 
     def _count(self, cell, in_pass):
-        """(rows by side, None), or (None, the first row that is not ok and its side)."""
+        """(rows by side, None), or (None, (side, first row that is not ok, whether that is no fault))."""
         samples = {"A": [], "B": []}
         for repetition in range(1, REPETITIONS[in_pass] + 1):
             for side in ("AB", "BA")[int(self.rng.integers(2))]:
                 sample = self.engine.measure({**cell.plan[side, in_pass], "repetition": repetition})
                 if sample["status"] != "ok":
-                    return None, (side, sample)
+                    is_skip = sample["status"] == "skip" and not (
+                        in_pass == "audit" and self._other_runs(cell, side, samples, repetition))
+                    return None, (side, sample, is_skip)
                 samples[side].append(sample)
         return samples, None
+
+    def _other_runs(self, cell, side, samples, repetition):
+        """An instrument may be unable to watch a library, but a cell that a single side cannot run is an
+        error."""
+        other = {"A": "B", "B": "A"}[side]
+        if samples[other]:
+            return True
+        row = {**cell.plan[other, "audit"], "repetition": repetition}
+        return self.engine.measure(row)["status"] != "skip"
 
     def _skip(self, cell, metrics, why):
         for metric in metrics:
@@ -112,7 +123,7 @@ class ExactGate:
             if failed:
                 side = {"A": "baseline", "B": "candidate"}[failed[0]]
                 why = f"{side}: {failed[1]['status']}: {failed[1]['why']}"
-                if failed[1]["status"] == "skip":
+                if failed[2]:
                     self._skip(cell, [metric], why)
                     continue
                 trial.settle(Verdict.ERROR, why)

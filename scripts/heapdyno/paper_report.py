@@ -140,8 +140,8 @@ def _text_bounds(x):
 def _plan_markdown(paper):
     lines = ["## What the pilot planned", "",
              "Standard deviation of the ratio to the baseline: inside a process (in a window of half the "
-             "length the pilot started from), from process to process, and of the noisiest pair at the planned window; the "
-             "half-width is what its interval was expected to have.", "",
+             "length the pilot started from), from process to process, and of the noisiest pair at the "
+             "planned window; the half-width is what its interval was expected to have.", "",
              "| cell | n | window | inside | between | noisiest | expected half-width |",
              "|---|---:|---:|---:|---:|---:|---:|"]
     for g in paper.groups:

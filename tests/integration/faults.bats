@@ -59,14 +59,10 @@ late_fault() {
 @test "lost writes" { with_fault unproven "changed" "corrupt[FAULT_AFTER=0]"; }
 @test "libc behind another name" { with_fault unproven "libc" "forward[FAULT_AFTER=0]"; }
 
-@test "a library without free is skipped, and the run has not done what it was asked for" {
-  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --out "$OUT" \
-    --allocators "no_free=$BUILD/fixtures/no_free.so,glibc"
-  echo "$output"
-  [ "$status" -eq 4 ]
-  [[ $output == *"no_free was asked for and is in no number"* ]]
-  [ "$(rows allocator status | sort -u)" = "$(printf 'glibc ok\nno_free skip')" ]
-  no_numbers
+@test "a library without free is refused before anything is measured" {
+  refused "--allocators no_free=$BUILD/fixtures/no_free.so: cannot be used: free is not in" --threads 1 --reps 1 \
+    --ops 1000 --workloads malloc-test --out "$OUT" --allocators "no_free=$BUILD/fixtures/no_free.so,glibc"
+  [ ! -e "$OUT" ]
 }
 
 @test "a run that measured nothing has failed" {
@@ -84,14 +80,15 @@ late_fault() {
   no_numbers
 }
 
-@test "a file that is no library gets a row" {
-  echo text >"$BATS_TEST_TMPDIR/text.so"
-  run "$BENCH" --threads 1 --reps 1 --ops 1000 --workloads malloc-test --out "$OUT" \
-    --allocators "glibc,text=$BATS_TEST_TMPDIR/text.so"
-  [ "$status" -eq 4 ]
-  rows allocator status | grep -qx 'text skip'
-  no_numbers
-  rows allocator status | grep -qx 'glibc ok'
+@test "a file that is no library is refused by every command that measures" {
+  local text=$BATS_TEST_TMPDIR/text.so words=": cannot be used: cannot be loaded"
+  echo text >"$text"
+  refused "$words" --threads 1 --workloads malloc-test --out "$OUT" --allocators "glibc,text=$text"
+  refused "$words" --load preload --threads 1 --workloads malloc-test --out "$OUT" --allocators "glibc,text=$text"
+  [ ! -e "$OUT" ]
+  refused "$words" gate --baseline glibc --candidate "text=$text" --workloads malloc-test --threads 1 --out "$OUT/1"
+  refused "$words" gate --exact --baseline glibc --candidate "text=$text" --workloads malloc-test --out "$OUT/2"
+  refused "$words" paper --allocators "glibc,text=$text" --workloads malloc-test --threads 1 --out "$OUT/3"
 }
 
 # odd STATUS WORDS HOW [ARG...]: a measured process that misbehaves.

@@ -120,7 +120,8 @@ def recorded(machine=(), **manifest):
         else:
             facts[group] = value
     return {"machine": facts, "environment": {}, "started": "2026-01-01T00:00:00Z",
-            "ended": "2026-01-01T00:01:40Z", "activity_before": {"load_average": [0.1, 0, 0], "steal_ticks": 7},
+            "ended": "2026-01-01T00:01:40Z",
+            "activity_before": {"load_average": [0.1, 0, 0], "steal_ticks": 7},
             "activity_after": {"load_average": [2, 0, 0], "steal_ticks": 17}, **manifest}
 
 

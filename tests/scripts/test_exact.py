@@ -78,7 +78,8 @@ def test_one_percent_of_instructions_is_found():
     gate = run(lambda row: {"alloc_instructions": "40400"}
                if (row["allocator"], row["pass"]) == ("cand", "instructions") else {})
     assert {v.name.partition(": ")[2]: v.verdict.value for v in gate.verdicts} == {
-        "minor page faults": "pass", "peak RSS without file pages, in bytes": "pass", "calls that map memory": "pass",
+        "minor page faults": "pass", "peak RSS without file pages, in bytes": "pass",
+        "calls that map memory": "pass",
         "allocator instructions per operation": "fail"}
 
 
@@ -95,6 +96,13 @@ def test_a_crash_is_an_error_of_all_that_the_pass_counts():
                if (row["allocator"], row["pass"]) == ("cand", "audit") else {})
     assert [v.verdict for v in gate.verdicts].count(Verdict.ERROR) == 2
     assert overall(gate.verdicts) is Verdict.ERROR
+
+
+def test_what_a_single_side_cannot_run_is_an_error():
+    gate = run(lambda row: {"status": "skip", "why": "the allocator has no calloc"}
+               if row["allocator"] == "cand" else {})
+    assert overall(gate.verdicts) is Verdict.ERROR
+    assert {v.why for v in gate.verdicts} == {"candidate: skip: the allocator has no calloc"}
 
 
 def test_an_empty_count_is_not_taken_for_zero():

@@ -22,6 +22,8 @@ FAINT = "#666666"
 SHADE = "#F1EFEA"
 DPI = 150
 PANEL_WIDTH_IN = 4.6
+TICKS_IN = 0.6
+"""Left of a panel's axis: room for 0.0001."""
 LINE_GAP_IN = 0.2
 """Between the names beside the lines."""
 LABEL_WIDTH = 0.0082
@@ -54,8 +56,8 @@ def draw_panel(p):
     height = max(3.1, LINE_GAP_IN * len(p.lines) + 1.0)
     figure = Figure(figsize=(PANEL_WIDTH_IN, height))
     labels_in = 0.42 + 0.067 * max(len(line.title) for line in p.lines)
-    axes = figure.add_axes((0.52 / PANEL_WIDTH_IN, 0.46 / height, 1 - (0.52 + labels_in) / PANEL_WIDTH_IN,
-                            1 - 0.84 / height))
+    axes = figure.add_axes((TICKS_IN / PANEL_WIDTH_IN, 0.46 / height,
+                            1 - (TICKS_IN + labels_in) / PANEL_WIDTH_IN, 1 - 0.84 / height))
     _draw_axes(axes, p)
     axes.set_xlabel("threads", labelpad=2)
     axes.tick_params(labelsize=9)

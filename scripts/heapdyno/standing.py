@@ -177,5 +177,6 @@ def ratio_range(record):
     """`0.41 to 1` of the best median; "" without a ratio."""
     if not record.ratios:
         return ""
-    low, high = (f"{r:.2f}".rstrip("0").rstrip(".") for r in (min(record.ratios), max(record.ratios)))
+    low, high = (f"{r:.2g}" if r < 0.1 else f"{r:.2f}".rstrip("0").rstrip(".")
+                 for r in (min(record.ratios), max(record.ratios)))
     return low if low == high else f"{low} to {high}"

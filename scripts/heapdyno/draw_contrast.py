@@ -3,25 +3,32 @@ from heapdyno import style
 from heapdyno.contrast import caption, cell_colour, heat_notes, heat_title, is_decided
 from heapdyno.draw import FAINT, INK, Figure, Rectangle
 
+MOST_ACROSS = 10
+"""Columns of a heat map that a page is wide enough for."""
+
 
 def draw_heat(c, machine):
-    """Allocators downwards, workloads across; the number in a cell is the ratio."""
+    """Allocators downwards, workloads across, or the other way round where these are many; the number in a
+    cell is the ratio."""
     names = style.short_names(c.labels)
-    longest = max(map(len, c.comparisons))
-    left, top, right = 1.75, 0.6 + 0.056 * longest, 0.3
-    width, height = left + 0.78 * len(c.comparisons) + right, top + 0.42 * len(c.labels) + 0.9
+    across, down = [f"{p}, {c.threads[p]}" for p in c.comparisons], [names[b] for b in c.labels]
+    is_tall = len(across) > MOST_ACROSS
+    if is_tall:
+        across, down = down, across
+    left, top, right = max(1.75, 0.3 + 0.08 * max(map(len, down))), 0.6 + 0.056 * max(map(len, across)), 0.3
+    width, height = left + 0.78 * len(across) + right, top + 0.42 * len(down) + 0.9
     width = max(width, 7.2)
     figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((left / width, 0.9 / height, 0.78 * len(c.comparisons) / width,
-                            0.42 * len(c.labels) / height))
-    for y, label in enumerate(c.labels):
-        for x, comparison in enumerate(c.comparisons):
+    axes = figure.add_axes((left / width, 0.9 / height, 0.78 * len(across) / width,
+                            0.42 * len(down) / height))
+    for i, label in enumerate(c.labels):
+        for j, comparison in enumerate(c.comparisons):
+            x, y = (i, j) if is_tall else (j, i)
             _heat_cell(axes, c, c.ratios.get((label, comparison)), x, y)
-    axes.set_xlim(-0.5, len(c.comparisons) - 0.5)
-    axes.set_ylim(len(c.labels) - 0.5, -0.5)
-    axes.set_yticks(range(len(c.labels)), [names[b] for b in c.labels], fontsize=9)
-    axes.set_xticks(range(len(c.comparisons)), [f"{p}, {c.threads[p]}" for p in c.comparisons], fontsize=8.5,
-                    rotation=40, ha="left", rotation_mode="anchor")
+    axes.set_xlim(-0.5, len(across) - 0.5)
+    axes.set_ylim(len(down) - 0.5, -0.5)
+    axes.set_yticks(range(len(down)), down, fontsize=9)
+    axes.set_xticks(range(len(across)), across, fontsize=8.5, rotation=40, ha="left", rotation_mode="anchor")
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -39,7 +46,7 @@ def _heat_cell(axes, c, ratio, x, y):
         return
     colour = cell_colour(c, ratio)
     decided = is_decided(ratio)
-    axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour, edgecolor="#B8B8B8",
+    axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour, edgecolor=FAINT,
                              linewidth=0 if decided else 0.3, hatch=None if decided else "////",
                              gid=f"{'decided' if decided else 'undecided'}"))
     axes.text(x, y, f"{ratio.value:.2f}", ha="center", va="center", fontsize=9, color=INK,

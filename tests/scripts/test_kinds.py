@@ -52,6 +52,15 @@ def test_the_heat_map_hatches_what_is_not_told_apart(tmp_path):
     assert [bool(p.get_hatch()) for p in patches] == [False, True, False]
 
 
+def test_many_workloads_go_downwards(tmp_path):
+    rows = [r for i in range(12) for label, rate in (("glibc", 1e6), ("arena", (i + 1) * 1e6))
+            for r in golden.timed(label, 1, [rate], workload=f"w{i:02}")]
+    axes = draw_heat(contrast.contrast(*read(tmp_path, rows), "ops_per_s"), "machine").axes[0]
+    assert [t.get_text() for t in axes.get_yticklabels()] == [f"w{i:02}, 1" for i in range(12)]
+    assert [(t.get_position(), t.get_text()) for t in axes.texts] == [
+        ((0, i), f"{i + 1:.2f}") for i in range(12)]
+
+
 def test_less_memory_is_better(tmp_path):
     c = contrast.contrast(*read(tmp_path, four()), "peak_rss_bytes")
     assert c.is_better(c.ratios["scudo", "larson"]) and not c.is_better(c.ratios["arena", "larson"])

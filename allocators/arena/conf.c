@@ -36,7 +36,7 @@ const struct conf_option conf_options[] = {
     CONF_ROW("tcache_max", CONF_SIZE, tcache_max_bytes, 0, 196608, "0 to 196608",
              "Largest size kept in thread caches, bytes; with chunks below 2 MiB at most 3/32 of one"),
     CONF_ROW("tcache_bytes", CONF_SIZE, tcache_bytes, 4096, 1 << 30, "4096 to 1073741824",
-             "What one thread's cache may hold, bytes; an object counts at least 256, as it may keep a page"),
+             "What one thread's cache may hold, bytes; and at most one object for each 256 of them"),
     CONF_ROW("tcache_fill_div", CONF_SIZE, tcache_fill_div, 1, 64, "1 to 64",
              "A fill of a class below a page brings at most its capacity divided by this"),
     CONF_ROW("tcache_gc_bytes", CONF_SIZE, tcache_gc_bytes, 1024, 1 << 30, "1024 to 1073741824",

@@ -19,8 +19,8 @@
  * all classes. */
 #define TCACHE_ROW 8192u
 #define TCACHE_ROW_CAPACITY 512u
-/* What an object counts at least, because it may keep a page. */
-#define TCACHE_MIN_COST_BYTES ((size_t)256)
+/* An object may keep a page, so a cache holds at most tcache_bytes divided by this of them. */
+#define TCACHE_BYTES_AN_OBJECT ((size_t)256)
 /* Threads without a cache look at the clock every so many calls. */
 #define TCACHE_DIRECT_TICK 64u
 #define TCACHE_ALLOC_ONLY_BYTES ((size_t)64 << 10)
@@ -50,7 +50,7 @@ struct tcache {
     struct tcache *next_in_pool;
     struct tcache_tls *tls;
     uint64_t open_bits, gc_bits; /* classes with a stack; of these, those still to be aged in this round */
-    size_t capacity_bytes;       /* sum over the bins of what their capacities cost */
+    size_t capacity_bytes, capacity_objects; /* sums over the bins */
     size_t n_flushes;
     size_t n_row;               /* objects flushed since a malloc last met the end or the mark of a stack */
     unsigned idle_turn;         /* of arena_tick_idle */
@@ -103,11 +103,6 @@ static bool tcache_bin_is_full(unsigned class_idx) {
     return (uint16_t)(uintptr_t)tcache_tls.tops[class_idx] == tcache_tls.limits[class_idx];
 }
 
-/* What an object of the class counts towards tcache_bytes. */
-static size_t tcache_cost_bytes(unsigned class_idx) {
-    return util_max(size_class_bytes(class_idx), TCACHE_MIN_COST_BYTES);
-}
-
 static unsigned tcache_start_capacity(unsigned class_idx) {
     return (unsigned)util_max(
         1, util_min((1u << TCACHE_MIN_LG) - 1, TCACHE_START_BYTES / size_class_bytes(class_idx)));
@@ -153,7 +148,7 @@ void tcache_attach(void) {
     cold->tls = tls;
     cold->n_allocated_bytes = cold->n_aged_bytes = 0;
     cold->last_event_ns = cold->last_idle_ns = os_now_ns();
-    cold->capacity_bytes = cold->n_row = 0;
+    cold->capacity_bytes = cold->capacity_objects = cold->n_row = 0;
     cold->open_bits = cold->gc_bits = 0;
     tls->cold = cold;
     cold->granted = tls->budget = (int64_t)conf.tcache_gc_bytes;
@@ -217,7 +212,8 @@ static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capac
         cb->base = array + 1;
         cb->lg_slots = (uint8_t)lg;
     }
-    cold->capacity_bytes += ((size_t)capacity - cb->capacity) * tcache_cost_bytes(class_idx);
+    cold->capacity_bytes += ((size_t)capacity - cb->capacity) * size_class_bytes(class_idx);
+    cold->capacity_objects += (size_t)capacity - cb->capacity;
     cb->capacity = (uint16_t)capacity;
     cb->has_filled = cb->has_flushed = false;
     cold->open_bits |= (uint64_t)1 << class_idx;
@@ -237,7 +233,8 @@ static void tcache_bin_flush(unsigned class_idx, size_t n) {
 }
 
 static size_t tcache_bin_room_bytes(unsigned class_idx) {
-    return tcache_tls.cold->bins[class_idx].capacity * tcache_cost_bytes(class_idx);
+    return tcache_tls.cold->bins[class_idx].capacity *
+           util_max(size_class_bytes(class_idx), TCACHE_BYTES_AN_OBJECT);
 }
 
 /* Halves the bin with the most room. False if none has room for two. */
@@ -260,15 +257,20 @@ static bool tcache_bin_halve_largest(void) {
     return tcache_bin_set_capacity(largest, n, (unsigned)capacity);
 }
 
-/* How many of at most n objects of the class the cap leaves room for, after others have given up of theirs. */
-static unsigned tcache_claim(unsigned class_idx, unsigned n) {
+/* Objects of the class that the caps, in bytes and in objects, leave room for. */
+static size_t tcache_room(unsigned class_idx) {
     const struct tcache *cold = tcache_tls.cold;
-    size_t bytes = tcache_cost_bytes(class_idx);
-    while (n > 1 && n * bytes > conf.tcache_bytes)
+    return util_min((conf.tcache_bytes - cold->capacity_bytes) / size_class_bytes(class_idx),
+                    conf.tcache_bytes / TCACHE_BYTES_AN_OBJECT - cold->capacity_objects);
+}
+
+/* How many of at most n objects of the class there is room for, after others have given up of theirs. */
+static unsigned tcache_claim(unsigned class_idx, unsigned n) {
+    while (n > 1 && n * size_class_bytes(class_idx) > conf.tcache_bytes)
         n /= 2;
-    while (cold->capacity_bytes + n * bytes > conf.tcache_bytes && tcache_bin_halve_largest()) {
+    while (n > tcache_room(class_idx) && tcache_bin_halve_largest()) {
     }
-    while (n != 0 && cold->capacity_bytes + n * bytes > conf.tcache_bytes)
+    while (n > tcache_room(class_idx))
         n /= 2;
     return n;
 }
@@ -290,17 +292,17 @@ static bool tcache_bin_open(unsigned class_idx) {
 
 static inline bool tcache_bin_may_grow(unsigned class_idx) {
     const struct tcache *cold = tcache_tls.cold;
-    return cold->capacity_bytes + tcache_cost_bytes(class_idx) <= conf.tcache_bytes &&
+    return cold->capacity_bytes + size_class_bytes(class_idx) <= conf.tcache_bytes &&
+           cold->capacity_objects < conf.tcache_bytes / TCACHE_BYTES_AN_OBJECT &&
            cold->bins[class_idx].capacity + 1u < 1u << TCACHE_MAX_LG;
 }
 
-/* The bin, which may grow, ran both dry and full since its last change: it wants twice the room, as far as the cap
- * allows. */
+/* The bin, which may grow, ran both dry and full since its last change: it wants twice the room, as far as the caps
+ * allow. */
 static UTIL_NOINLINE void tcache_bin_grow(unsigned class_idx) {
-    const struct tcache *cold = tcache_tls.cold;
-    size_t capacity = cold->bins[class_idx].capacity, bytes = tcache_cost_bytes(class_idx);
-    size_t more = util_min(capacity + 1, (conf.tcache_bytes - cold->capacity_bytes) / bytes);
-    more = util_min(more, ((size_t)1 << TCACHE_MAX_LG) - 1 - capacity);
+    const size_t capacity = tcache_tls.cold->bins[class_idx].capacity;
+    size_t more =
+        util_min(util_min(capacity + 1, tcache_room(class_idx)), ((size_t)1 << TCACHE_MAX_LG) - 1 - capacity);
     size_t n = tcache_bin_spill(class_idx);
     if (!tcache_bin_set_capacity(class_idx, n, (unsigned)(capacity + more)))
         tcache_bin_settle(class_idx, n);

@@ -1,5 +1,5 @@
 /*
- * What the user asked for. Owns: the option table, its help, the defaults, every check that needs nothing
+ * What the user asked for. Owns: the defaults, which options go together, every check that needs nothing
  * but the command line and the registries. Does not know: topology, plan, processes.
  */
 #ifndef HEAPDYNO_OPTIONS_H

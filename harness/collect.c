@@ -1,22 +1,18 @@
 #include "harness/collect.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness/callgrind.h"
 #include "harness/environment.h"
+#include "harness/judge.h"
 #include "harness/machine.h"
 #include "harness/spawn.h"
-#include "harness/strace.h"
 #include "harness/units.h"
 
 union message {
@@ -368,155 +364,9 @@ static enum heard converse(struct conversation *c) {
     return heard;
 }
 
-/* A result that says ok counts only if the process ended as it should. */
-static void judge_end(struct conversation *c, int wait_status) {
-    struct record *r = c->record;
-    if (WIFEXITED(wait_status))
-        r->exit_code = WEXITSTATUS(wait_status);
-    else if (WIFSIGNALED(wait_status))
-        r->signal = WTERMSIG(wait_status);
-    if (c->was_killed)
-        return;
-    const char *stage = stage_names[c->stage];
-    if (c->stage == STAGE_ENDING && (r->exit_code == 0 || r->status != STATUS_OK))
-        return;
-    if (r->signal == SIGKILL && machine_oom_kills() != c->n_oom_kills)
-        record_settle(r, STATUS_OOM, "killed by the kernel for want of memory while %s", stage);
-    else if (r->signal == SIGKILL)
-        record_settle(r, STATUS_CRASH, "killed from outside while %s", stage);
-    else if (r->signal != 0)
-        record_settle(r, STATUS_CRASH, "signal %d (%s) while %s", r->signal, strsignal(r->signal), stage);
-    else if (r->exit_code == SPAWN_POLICY_FAILED && !r->has_proof)
-        record_settle(r, STATUS_CRASH, "the kernel refused the memory policy");
-    else if (r->exit_code == SPAWN_EXEC_FAILED && !r->has_proof && r->options->wrap != NULL)
-        record_settle(r, STATUS_CRASH, "the command of --wrap cannot be executed: %s", r->options->wrap);
-    else
-        record_settle(r, STATUS_CRASH, "ended with exit code %d while %s", r->exit_code, stage);
-}
-
-/* A cell that ends by operations did all of them, or its figures are those of another cell. */
-static void judge_ops(struct record *r) {
-    uint64_t asked = r->cell->ops_total, done = r->result.ops;
-    if (r->status == STATUS_OK && r->has_result && asked != 0 && done != asked)
-        record_settle(r, STATUS_UNPROVEN, "%" PRIu64 " operations done, %" PRIu64 " asked for",
-                      done != UINT64_MAX ? done : 0, asked);
-}
-
-/* The audit's other half: the workload says how many it makes, the counting entries how many there were. */
-static void judge_counts(struct record *r) {
-    const struct cell_result *x = &r->result;
-    bool is_audited =
-        r->cell->pass == PASS_AUDIT || r->cell->pass == PASS_RSS || r->cell->pass == PASS_SHARING;
-    if (r->status != STATUS_OK || !is_audited)
-        return;
-    if (x->expected_allocs == UINT64_MAX || x->counted_allocs == UINT64_MAX || x->counted_frees == UINT64_MAX)
-        record_settle(r, STATUS_UNPROVEN, "the audit did not count allocations");
-    else if (x->counted_allocs != x->expected_allocs)
-        record_settle(r, STATUS_UNPROVEN, "%" PRIu64 " allocations counted, %" PRIu64 " expected",
-                      x->counted_allocs, x->expected_allocs);
-    else if (x->counted_allocs == 0)
-        record_settle(r, STATUS_UNPROVEN, "no allocation was counted");
-    else if (x->counted_frees != x->counted_allocs)
-        record_settle(r, STATUS_UNPROVEN, "%" PRIu64 " frees counted, %" PRIu64 " allocations",
-                      x->counted_frees, x->counted_allocs);
-}
-
-/* An allocator that works, as its audit has shown, but not under an instrument, is skipped. */
-static void excuse_crash(const struct conversation *c, const char *instrument) {
-    struct record *r = c->record;
-    if (r->status != STATUS_CRASH || c->was_killed)
-        return;
-    char why[sizeof r->why];
-    snprintf(why, sizeof why, "%s", r->why);
-    record_settle(r, STATUS_SKIP, "does not run under %s: %s", instrument, why);
-}
-
-static void judge_trace(const struct conversation *c, const struct strace *tracer) {
-    struct record *r = c->record;
-    struct problem p = {{0}};
-    excuse_crash(c, "strace");
-    if (r->status == STATUS_OK && strace_read(tracer, &r->syscalls, &p) != 0)
-        record_settle(r, STATUS_UNPROVEN, "%s", p.text);
-}
-
-/* Latencies that did not come are no latencies of nothing. The histograms are resident too. */
-static void judge_latency(struct record *r) {
-    if (r->cell->pass != PASS_LATENCY)
-        return;
-    record_forget_memory(r);
-    if (r->status == STATUS_OK && !r->has_latency)
-        record_settle(r, STATUS_UNPROVEN, "the measured process told no latencies");
-}
-
-static void judge_profile(const struct conversation *c, const struct callgrind *counter) {
-    struct record *r = c->record;
-    struct callgrind_counts counts;
-    struct problem p = {{0}};
-    excuse_crash(c, "callgrind");
-    if (r->status != STATUS_OK)
-        return;
-    bool is_libc = r->cell->allocator->row != NULL && r->cell->allocator->row->candidates == NULL &&
-                   r->cell->allocator->path[0] == '\0';
-    if (callgrind_read(counter, c->bench->cell_path, is_libc, &counts, &p) != 0) {
-        record_settle(r, STATUS_UNPROVEN, "%s", p.text);
-        return;
-    }
-    r->result.instructions = counts.total;
-    r->alloc_instructions = counts.allocator;
-}
-
-/* Its rates are those of a process that was looked at. The peak that the kernel kept may lag behind what was seen. */
-static void judge_watched(struct record *r) {
-    struct cell_result *x = &r->result;
-    record_forget_rates(r);
-    if (r->watch.result.peak_live_rss_bytes != UINT64_MAX && x->peak_rss_bytes != UINT64_MAX &&
-        r->watch.result.peak_live_rss_bytes > x->peak_rss_bytes)
-        x->peak_rss_bytes = r->watch.result.peak_live_rss_bytes;
-}
-
 static const struct membind *membind_of(const struct plan_cell *cell) {
     static const struct membind first_touch = {.kind = MEMBIND_FIRST_TOUCH};
     return cell->slots != NULL ? &cell->slots->membind : &first_touch; /* a probe has no slots */
-}
-
-/* What a cell is run under. */
-struct instruments {
-    struct callgrind counter;
-    struct strace tracer;
-    const char *wrap;  /* NULL: nothing */
-    unsigned slowdown; /* by how much the deadline is stretched */
-};
-
-static int instruments_open(struct instruments *x, const struct bench *b, enum cell_pass pass,
-                            struct problem *p) {
-    *x = (struct instruments){.wrap = b->options->wrap, .slowdown = 1};
-    if (pass == PASS_INSTRUCTIONS) {
-        x->wrap = x->counter.command;
-        x->slowdown = CALLGRIND_SLOWDOWN;
-        return callgrind_open(&x->counter, p);
-    }
-    if (pass == PASS_SYSCALLS) {
-        x->wrap = x->tracer.command;
-        x->slowdown = STRACE_SLOWDOWN;
-        return strace_open(&x->tracer, p);
-    }
-    return 0;
-}
-
-static void instruments_close(struct instruments *x) {
-    callgrind_close(&x->counter);
-    strace_close(&x->tracer);
-}
-
-/* What such a process says of its times and its memory are the instrument's. */
-static void judge_instruments(const struct conversation *c, const struct instruments *x) {
-    enum cell_pass pass = c->record->cell->pass;
-    if (pass == PASS_INSTRUCTIONS || pass == PASS_SYSCALLS || pass == PASS_SHARING)
-        record_forget_costs(c->record);
-    if (pass == PASS_INSTRUCTIONS)
-        judge_profile(c, &x->counter);
-    else if (pass == PASS_SYSCALLS)
-        judge_trace(c, &x->tracer);
 }
 
 int collect_cell(struct bench *b, enum allocator_load load, const char *library, struct record *r,
@@ -529,7 +379,7 @@ int collect_cell(struct bench *b, enum allocator_load load, const char *library,
         environment_make(&e, environ, r->cell->allocator->config, load == LOAD_PRELOAD ? library : "", p);
     if (err != 0)
         goto out;
-    err = instruments_open(&instruments, b, r->cell->pass, p);
+    err = instruments_open(&instruments, b->options, r->cell->pass, p);
     if (err != 0)
         goto out;
     r->start_unix_ns = bench_unix_now_ns();
@@ -548,15 +398,16 @@ int collect_cell(struct bench *b, enum allocator_load load, const char *library,
         problem_set(p, -err, "the end of a measured process is lost: %s", strerror(-err));
         goto out;
     }
-    judge_end(&c, wait_status);
-    judge_ops(r);
-    judge_counts(r);
-    judge_latency(r);
-    judge_instruments(&c, &instruments);
-    if (r->cell->pass == PASS_RSS)
-        judge_watched(r);
-    if (r->status != STATUS_OK)
-        record_drop_numbers(r);
+    const struct ending ending = {
+        .wait_status = wait_status,
+        .was_killed = c.was_killed,
+        .has_told_all = c.stage == STAGE_ENDING,
+        .has_oom_kill = machine_oom_kills() != c.n_oom_kills,
+        .stage = stage_names[c.stage],
+        .cell_path = b->cell_path,
+        .instruments = &instruments,
+    };
+    judge_cell(r, &ending);
     if (heard == HEARD_STOP)
         err = COLLECT_STOPPED;
 out:

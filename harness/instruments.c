@@ -6,9 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "harness/callgrind.h"
-#include "harness/strace.h"
-
 static void note_missing_counters(FILE *notices) {
     struct perf_event_attr attr = {
         .type = PERF_TYPE_HARDWARE,
@@ -40,4 +37,24 @@ int instruments_check(const struct options *o, FILE *notices, struct problem *p)
     if (err == 0 && o->instrument == INSTRUMENT_PERF)
         note_missing_counters(notices);
     return err;
+}
+
+int instruments_open(struct instruments *x, const struct options *o, enum cell_pass pass, struct problem *p) {
+    *x = (struct instruments){.wrap = o->wrap, .slowdown = 1};
+    if (pass == PASS_INSTRUCTIONS) {
+        x->wrap = x->counter.command;
+        x->slowdown = CALLGRIND_SLOWDOWN;
+        return callgrind_open(&x->counter, p);
+    }
+    if (pass == PASS_SYSCALLS) {
+        x->wrap = x->tracer.command;
+        x->slowdown = STRACE_SLOWDOWN;
+        return strace_open(&x->tracer, p);
+    }
+    return 0;
+}
+
+void instruments_close(struct instruments *x) {
+    callgrind_close(&x->counter);
+    strace_close(&x->tracer);
 }

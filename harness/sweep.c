@@ -15,6 +15,7 @@
 #include "harness/probe.h"
 #include "harness/program.h"
 #include "harness/progress.h"
+#include "harness/rows.h"
 #include "harness/units.h"
 
 struct sweep {
@@ -24,9 +25,7 @@ struct sweep {
     struct run_identity run;
     struct probes probes;
     struct past past;
-    struct csv_file samples;
-    struct csv_file latency; /* opened with the first cell that is to have some */
-    struct csv_file rss;     /* opened with the first watched cell */
+    struct rows rows;
     struct progress progress;
     json_t *manifest;
     json_t *past_allocators; /* that a resumed run met; NULL: not resumed, or checked */
@@ -73,63 +72,6 @@ static bool settle_unrun(const struct sweep *s, struct record *r, const char *li
     return true;
 }
 
-/* Appends what `write` says of the record with one write; nothing when that is nothing. */
-static int append_rows(struct csv_file *file, void (*write)(FILE *out, const struct record *r),
-                       const struct record *r, struct problem *p) {
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
-    if (out == NULL)
-        return problem_set(p, ENOMEM, "out of memory");
-    write(out, r);
-    int err = fclose(out) != 0 ? problem_set(p, ENOMEM, "out of memory") : 0;
-    if (err == 0 && n > 0)
-        err = csv_append(file, text, n, p);
-    free(text);
-    return err;
-}
-
-static void write_header(FILE *out, const struct record *r) {
-    (void)r;
-    columns_write_header(out);
-}
-
-static void write_latency_header(FILE *out, const struct record *r) {
-    (void)r;
-    latency_write_header(out);
-}
-
-static void write_rss_header(FILE *out, const struct record *r) {
-    (void)r;
-    columns_write_rss_header(out);
-}
-
-/* Opens a file of rows in the folder, with its header if it is new or was torn within it. */
-static int open_rows(struct sweep *s, struct csv_file *file, const char *name,
-                     void (*header)(FILE *out, const struct record *r), struct problem *p) {
-    char path[PATH_MAX];
-    int err = folder_path(&s->folder, name, path, p);
-    if (err == 0)
-        err = csv_open(file, path, p);
-    if (err != 0 || lseek(file->fd, 0, SEEK_END) > 0)
-        return err;
-    return append_rows(file, header, NULL, p);
-}
-
-/* What belongs to a cell beside its row goes first: a row in samples.csv says that it is there. */
-static int write_row(struct sweep *s, const struct record *r, struct problem *p) {
-    int err = 0;
-    if (r->cell->pass == PASS_LATENCY && s->latency.fd < 0)
-        err = open_rows(s, &s->latency, LATENCY_CSV, write_latency_header, p);
-    if (err == 0 && r->cell->pass == PASS_LATENCY)
-        err = append_rows(&s->latency, latency_write_rows, r, p);
-    if (err == 0 && r->cell->pass == PASS_RSS && s->rss.fd < 0)
-        err = open_rows(s, &s->rss, RSS_CSV, write_rss_header, p);
-    if (err == 0 && r->cell->pass == PASS_RSS && r->status == STATUS_OK)
-        err = append_rows(&s->rss, columns_write_rss_rows, r, p);
-    return err == 0 ? append_rows(&s->samples, columns_write_row, r, p) : err;
-}
-
 /* A library that is replaced in mid-run would put two of them under one name. */
 static void judge_library(struct record *r, const struct record *probe) {
     const struct allocator_proof *now = &r->proof.proof, *then = &probe->proof.proof;
@@ -153,7 +95,7 @@ static int run_one(struct sweep *s, const struct plan_cell *cell, struct problem
     if (err == 0)
         judge_library(&r, &probe->record);
     if (err == 0)
-        err = write_row(s, &r, p);
+        err = rows_write(&s->rows, &r, p);
     watch_free(&r.watch);
     if (err != 0)
         return err;
@@ -210,11 +152,7 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
     const struct manifest_counts counts = {s->plan->n_cells, s->past.n_ok, s->past.n_skipped,
                                            s->past.n_failed};
     struct problem second = {{0}};
-    int close_err = csv_close(&s->samples, &second);
-    if (close_err == 0)
-        close_err = csv_close(&s->latency, &second);
-    if (s->rss.fd >= 0 && close_err == 0)
-        close_err = csv_close(&s->rss, &second);
+    int close_err = rows_close(&s->rows, &second);
     manifest_note_end(s->manifest, &counts, err == COLLECT_STOPPED);
     int save_err = manifest_save(s->manifest, &s->folder, close_err == 0 ? &second : &(struct problem){{0}});
     if (err >= 0 && (close_err != 0 || save_err != 0)) {
@@ -244,11 +182,14 @@ static int conclude(struct sweep *s, int err, struct problem *p) {
     return is_done && summary_code == 0 ? EXIT_OK : EXIT_FAILED_CELL;
 }
 
+static void sweep_init(struct sweep *s, struct bench *b, const struct plan *plan) {
+    *s = (struct sweep){.bench = b, .plan = plan};
+    rows_init(&s->rows, &s->folder);
+}
+
 static void sweep_close(struct sweep *s) {
     struct problem ignored = {{0}};
-    csv_close(&s->samples, &ignored);
-    csv_close(&s->latency, &ignored);
-    csv_close(&s->rss, &ignored);
+    rows_close(&s->rows, &ignored);
     probes_free(&s->probes);
     past_free(&s->past);
     json_decref(s->manifest);
@@ -318,8 +259,7 @@ static int start_books(struct sweep *s, int argc, char *const *argv, struct prob
         problem_set(p, ENOMEM, "manifest.json cannot be made: out of memory");
         return EXIT_FAILED_CELL;
     }
-    if (manifest_save(s->manifest, &s->folder, p) != 0 ||
-        open_rows(s, &s->samples, "samples.csv", write_header, p) != 0)
+    if (manifest_save(s->manifest, &s->folder, p) != 0 || rows_open(&s->rows, p) != 0)
         return EXIT_FAILED_CELL;
     return 0;
 }
@@ -341,8 +281,8 @@ static void sweep_close_new(struct sweep *s) {
 }
 
 int sweep_run_new(struct bench *b, const struct plan *plan, int argc, char *const *argv, struct problem *p) {
-    struct sweep s = {
-        .bench = b, .plan = plan, .samples = {.fd = -1}, .latency = {.fd = -1}, .rss = {.fd = -1}};
+    struct sweep s;
+    sweep_init(&s, b, plan);
     int code = probe(&s, true, p);
     if (code != 0)
         goto out;
@@ -363,12 +303,9 @@ out:
 
 int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *resumed, json_t *manifest,
                  struct problem *p) {
-    struct sweep s = {.bench = b,
-                      .plan = plan,
-                      .folder = *resumed,
-                      .samples = {.fd = -1},
-                      .latency = {.fd = -1},
-                      .rss = {.fd = -1}};
+    struct sweep s;
+    sweep_init(&s, b, plan);
+    s.folder = *resumed;
     s.manifest = json_incref(manifest);
     int code = EXIT_USAGE;
     const char *run_id = json_string_value(json_object_get(manifest, "run_id"));
@@ -391,8 +328,7 @@ int sweep_resume(struct bench *b, const struct plan *plan, const struct folder *
     if (code != 0)
         goto out;
     code = EXIT_FAILED_CELL;
-    if (manifest_save(manifest, resumed, p) != 0 ||
-        open_rows(&s, &s.samples, "samples.csv", write_header, p) != 0)
+    if (manifest_save(manifest, resumed, p) != 0 || rows_open(&s.rows, p) != 0)
         goto out;
     fprintf(stderr, "run-bench: %zu cells are there already\n", s.past.n_done);
     announce(&s);
@@ -482,8 +418,8 @@ static int run_and_conclude(struct sweep *s, struct plan *plan, struct plan_read
 int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *const *argv,
                    struct problem *p) {
     struct plan plan = {.options = b->options};
-    struct sweep s = {
-        .bench = b, .plan = &plan, .samples = {.fd = -1}, .latency = {.fd = -1}, .rss = {.fd = -1}};
+    struct sweep s;
+    sweep_init(&s, b, &plan);
     int code = start_books(&s, argc, argv, p);
     if (code == 0) {
         fprintf(stderr, "run-bench: cells of %s, into %s\n", reader->name, s.folder.path);
@@ -496,12 +432,9 @@ int sweep_run_plan(struct bench *b, struct plan_reader *reader, int argc, char *
 int sweep_resume_plan(struct bench *b, struct plan_reader *reader, const struct folder *resumed,
                       json_t *manifest, struct problem *p) {
     struct plan plan = {.options = b->options};
-    struct sweep s = {.bench = b,
-                      .plan = &plan,
-                      .folder = *resumed,
-                      .samples = {.fd = -1},
-                      .latency = {.fd = -1},
-                      .rss = {.fd = -1}};
+    struct sweep s;
+    sweep_init(&s, b, &plan);
+    s.folder = *resumed;
     struct past_rows past = {0};
     s.manifest = json_incref(manifest);
     s.past_allocators = json_incref(json_object_get(manifest, "allocators"));
@@ -515,8 +448,7 @@ int sweep_resume_plan(struct bench *b, struct plan_reader *reader, const struct 
         fprintf(stderr, "run-bench: samples.csv ended in a torn row; its %zu bytes were cut off\n",
                 past.n_torn_bytes);
     code = EXIT_FAILED_CELL;
-    if (manifest_save(manifest, resumed, p) != 0 || write_plan(&s, p) != 0 ||
-        open_rows(&s, &s.samples, "samples.csv", write_header, p) != 0)
+    if (manifest_save(manifest, resumed, p) != 0 || write_plan(&s, p) != 0 || rows_open(&s.rows, p) != 0)
         goto out;
     fprintf(stderr, "run-bench: %zu cells are there already; more of %s, into %s\n",
             past.table.n_rows > 0 ? past.table.n_rows - 1 : 0, reader->name, s.folder.path);

@@ -2,9 +2,9 @@
 #   biglock_X    the prefixed static biglock-X
 #   arena_*      the prefixed static arena        allocator_*  the allocators' loading and proving
 #   workload_*   the workloads and a fake cell (workload_*_clang: compiled by clang -O3)
-#   cell_*       nothing: drives the built cell binary, or includes the file that it tests
+#   cell_*       what drives the built cell binary, or nothing: includes the file that it tests
 #   anything else: the driver's modules
-UNIT_HELPERS := tests/unit/fake_cell.c tests/unit/classic.c $(if $(filter-out release,$(VARIANT)),%_clang.c)
+UNIT_HELPERS := tests/unit/fake_cell.c tests/unit/real_cell.c tests/unit/classic.c $(if $(filter-out release,$(VARIANT)),%_clang.c)
 UNIT_SRCS := $(filter-out $(UNIT_HELPERS),$(wildcard tests/unit/*.c))
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRCS))
 UNIT_ARENA := $(filter $(B)/tests/arena_%,$(UNITS))
@@ -22,6 +22,7 @@ $(filter-out $(UNIT_CLANG),$(UNIT_WORKLOAD)): $(WORKLOAD_OBJS)
 $(UNIT_CLANG): $(WORKLOAD_CLANG_OBJS)
 $(UNIT_ALLOCATOR): $(ALLOCATOR_OBJS)
 $(UNIT_CELL): | $(B)/cell
+$(B)/tests/cell_run $(B)/tests/cell_faults: $(call obj,tests/unit/real_cell.c)
 $(UNIT_DRIVER): $(HARNESS_OBJS) $(WORKLOAD_OBJS) $(ALLOCATOR_OBJS)
 $(UNIT_DRIVER): TEST_LIBS := $(HARNESS_LIBS)
 

@@ -25,7 +25,6 @@ struct conf conf = {
 #define CONF_ROW(name_, kind_, member, min_, max_, values_, help_)                                           \
     { name_, kind_, offsetof(struct conf, member), min_, max_, values_, help_ }
 #define CONF_FLAG(name_, member, help_) CONF_ROW(name_, CONF_BOOL, member, 0, 1, "true or false", help_)
-#define CONF_MAX_MS (INT64_MAX / 2000000)
 
 const struct conf_option conf_options[] = {
     CONF_ROW("narenas", CONF_SIZE, n_arenas, 0, 1024, "0 to 1024",

@@ -15,6 +15,9 @@
 
 enum conf_thp { CONF_THP_DEFAULT, CONF_THP_ALWAYS, CONF_THP_NEVER };
 
+/* Decay times are counted in nanoseconds, and added to the clock. */
+#define CONF_MAX_MS (INT64_MAX / 2000000)
+
 struct conf {
     size_t n_arenas; /* 0 = four per CPU */
     size_t lg_chunk;

@@ -243,7 +243,7 @@ static int ctl_arena_decay_ms(struct ctl_request *req) {
     if (req->new_bytes != sizeof ms[0])
         return EINVAL;
     memcpy(&ms[req->arg], req->new, sizeof ms[0]);
-    if (ms[req->arg] < -1)
+    if (ms[req->arg] < -1 || ms[req->arg] > CONF_MAX_MS)
         return EFAULT;
     arena_set_decay(arena, ms[0], ms[1]);
     return 0;

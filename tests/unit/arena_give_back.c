@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -231,6 +232,29 @@ static void a_producer_and_a_consumer_stop_growing(void **state) {
     assert_true(after - before < (4l << 20));
 }
 
+static int set_decay(const char *name, int64_t ms) {
+    return arena_mallctl(name, NULL, NULL, &ms, sizeof ms);
+}
+
+/* 2^58 ms are a multiple of 2^64 ns: no time at all. */
+static void decay_times_beyond_what_is_allowed_are_refused(void **state) {
+    (void)state;
+    const char *const names[] = {"arena.0.dirty_decay_ms", "arena.0.muzzy_decay_ms"};
+    const int64_t most = 4611686018427, wrong[] = {-2, most + 1, INT64_C(1) << 58, INT64_MAX, INT64_MIN};
+    for (int i = 0; i < 2; i++) {
+        int64_t before = -7, now = -7;
+        size_t n = sizeof before;
+        assert_int_equal(arena_mallctl(names[i], &before, &n, NULL, 0), 0);
+        for (size_t w = 0; w < sizeof wrong / sizeof wrong[0]; w++)
+            assert_int_equal(set_decay(names[i], wrong[w]), EFAULT);
+        assert_int_equal(arena_mallctl(names[i], &now, &n, NULL, 0), 0);
+        assert_int_equal(now, before);
+        assert_int_equal(set_decay(names[i], most), 0);
+        burst(30000);
+        assert_int_equal(set_decay(names[i], before), 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_purge_gives_all_back_at_once),
@@ -239,6 +263,7 @@ int main(void) {
         cmocka_unit_test(what_owner_and_others_freed_decays),
         cmocka_unit_test(the_memory_of_ended_threads_decays),
         cmocka_unit_test(a_producer_and_a_consumer_stop_growing),
+        cmocka_unit_test(decay_times_beyond_what_is_allowed_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

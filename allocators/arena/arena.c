@@ -56,8 +56,12 @@ struct arena *arena_get(unsigned idx) {
     return arena;
 }
 
+struct arena *arena_peek_reserve(void) {
+    return atomic_load_explicit(&arena_spare, memory_order_acquire);
+}
+
 struct arena *arena_reserve(void) {
-    struct arena *arena = atomic_load_explicit(&arena_spare, memory_order_acquire);
+    struct arena *arena = arena_peek_reserve();
     return arena != NULL ? arena : arena_create(&arena_spare, ARENA_MAX);
 }
 
@@ -159,7 +163,7 @@ static void arena_drain_locked(struct arena *arena, unsigned class_idx) {
 }
 
 static void arena_try_drain(struct arena *arena, unsigned class_idx) {
-    if (!arena->is_abandoned && lock_try(arena_lock_of(arena, class_idx))) {
+    if (!arena->is_abandoned && !lock_fork_is_own() && lock_try(arena_lock_of(arena, class_idx))) {
         arena_drain_locked(arena, class_idx);
         lock_release(arena_lock_of(arena, class_idx));
     }
@@ -373,8 +377,10 @@ void arena_drain(struct arena *arena) {
 }
 
 void arena_tick_idle(unsigned *turn, uint64_t now_ns) {
-    struct arena *arena = arena_peek(*turn = (*turn + 1) % arena_n_in_table);
-    if (arena == NULL || atomic_load_explicit(&arena->n_threads, memory_order_relaxed) != 0)
+    *turn = (*turn + 1) % (arena_n_in_table + 1);
+    struct arena *arena = *turn == arena_n_in_table ? arena_peek_reserve() : arena_peek(*turn);
+    if (arena == NULL || lock_fork_is_own() ||
+        atomic_load_explicit(&arena->n_threads, memory_order_relaxed) != 0)
         return;
     arena_drain(arena);
     arena_tick(arena, now_ns);
@@ -407,9 +413,8 @@ void arena_purge_all(void) {
     for (unsigned i = 0; i < arena_n_in_table; i++)
         if (arena_peek(i) != NULL)
             arena_purge(arena_peek(i));
-    struct arena *spare = atomic_load_explicit(&arena_spare, memory_order_acquire);
-    if (spare != NULL)
-        arena_purge(spare);
+    if (arena_peek_reserve() != NULL)
+        arena_purge(arena_peek_reserve());
     chunk_store_trim();
 }
 

@@ -86,12 +86,15 @@ struct arena *arena_join(void);
 struct arena *arena_join_at(unsigned idx);
 void arena_leave(struct arena *arena);
 
-/** Does for one arena that no thread belongs to what its own would do: takes in what was sent back, and ticks. *turn
- *  is the caller's, to go round; now_ns is os_now_ns(). */
+/** Does for one arena that no thread belongs to, the reserve among them, what its own would do: takes in what was sent
+ *  back, and ticks. *turn is the caller's, to go round; now_ns is os_now_ns(). */
 void arena_tick_idle(unsigned *turn, uint64_t now_ns);
 
 /** The arena for allocations that find theirs locked by a fork. Its locks are not taken by a fork. */
 struct arena *arena_reserve(void);
+
+/** That arena if it has been made, else NULL. */
+struct arena *arena_peek_reserve(void);
 
 /** Fills out[0..n) with objects of a class below SIZE_CLASS_N_BINS, the lowest last. Returns how many; 0
  * means no memory. */

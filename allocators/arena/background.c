@@ -18,8 +18,8 @@ static _Atomic uint32_t background_is_told; /* 1: stop; a futex */
 /* One round over all arenas; true if unused pages are left. */
 static bool background_round(void) {
     bool is_busy = false;
-    for (unsigned i = 0; i < arena_n(); i++) {
-        struct arena *arena = arena_peek(i);
+    for (unsigned i = 0; i <= arena_n(); i++) {
+        struct arena *arena = i == arena_n() ? arena_peek_reserve() : arena_peek(i);
         if (arena == NULL)
             continue;
         arena_drain(arena);

@@ -38,25 +38,34 @@ static bool lock_spin(struct lock *lock) {
     return false;
 }
 
-/* Takes the lock and leaves it in the state `held`. False if another thread's fork has it and may_refuse. Sleeps on the
- * very state that was looked at. */
+/* From *seen to `to`; false, and *seen anew, if that is not the state any more. */
+// NOLINTNEXTLINE(readability-non-const-parameter): the exchange writes it
+static bool lock_change(struct lock *lock, uint32_t *seen, enum lock_state to) {
+    return atomic_compare_exchange_weak_explicit(&lock->state, seen, to, memory_order_acquire,
+                                                 memory_order_relaxed);
+}
+
+/* Takes the lock and leaves it in the state `held`. False, if may_refuse: another thread's fork has it, or the caller is
+ * the one that forks. Sleeps on the very state that was looked at. */
 static bool lock_sleep(struct lock *lock, enum lock_state held, bool may_refuse) {
     uint32_t state = atomic_load_explicit(&lock->state, memory_order_relaxed);
     for (;;) {
-        uint32_t next = state == LOCK_FREE ? held : LOCK_HELD_SLEEPERS;
-        if (state == LOCK_FREE || state == LOCK_HELD) {
-            if (atomic_compare_exchange_weak_explicit(&lock->state, &state, next, memory_order_acquire,
-                                                      memory_order_relaxed)) {
-                if (state == LOCK_FREE)
-                    return true;
-                state = next;
-            }
-        } else if (state == LOCK_HELD_BY_FORK && (lock_is_forker || may_refuse)) {
-            return lock_is_forker;
-        } else {
-            os_futex_wait(&lock->state, state, 0);
-            state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+        if (state == LOCK_FREE) {
+            if (lock_change(lock, &state, held))
+                return true;
+            continue;
         }
+        if (state == LOCK_HELD_BY_FORK && lock_is_forker)
+            return true;
+        if (may_refuse && (state == LOCK_HELD_BY_FORK || lock_is_forker))
+            return false;
+        if (state == LOCK_HELD) {
+            if (!lock_change(lock, &state, LOCK_HELD_SLEEPERS))
+                continue;
+            state = LOCK_HELD_SLEEPERS;
+        }
+        os_futex_wait(&lock->state, state, 0);
+        state = atomic_load_explicit(&lock->state, memory_order_relaxed);
     }
 }
 
@@ -106,4 +115,8 @@ void lock_fork_begin(void) {
 
 void lock_fork_end(void) {
     lock_is_forker = false;
+}
+
+bool lock_fork_is_own(void) {
+    return lock_is_forker;
 }

@@ -96,4 +96,8 @@ void lock_reset_in_child(struct lock *lock);
 void lock_fork_begin(void);
 void lock_fork_end(void);
 
+/** True of the forking thread between the two. It must not wait for locks that the fork does not hold where it can do
+ *  without: in the child nobody may be there to release them. */
+bool lock_fork_is_own(void);
+
 #endif

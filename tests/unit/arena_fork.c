@@ -291,6 +291,43 @@ static void a_thread_that_first_allocates_while_another_forks_gets_a_cache(void 
     assert_in_range(n_fills, 1, 10);
 }
 
+static void *allocate_much_in_the_fork(void *arg) {
+    arena_free(arena_malloc(100));
+    stage = 3;
+    await_stage(0);
+    allocate_many();
+    stage = 1;
+    await_stage(2);
+    *(int *)arg = free_many();
+    return NULL;
+}
+
+static void what_was_allocated_during_a_fork_and_freed_is_given_back(void **state) {
+    (void)state;
+    pthread_t thread;
+    int result = -1;
+    assert_int_equal(pthread_create(&thread, NULL, allocate_much_in_the_fork, &result), 0);
+    await_stage(3);
+    in_prepare = wait_for_other_thread;
+    int status = status_in_child(nothing);
+    in_prepare = NULL;
+    struct arena *reserve = arena_peek_reserve();
+    assert_non_null(reserve);
+    assert_true(reserve->n_active_pages << PAGE_LG >= 1000 * 10000);
+    stage = 2;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(result, 0);
+    arena_set_decay(reserve, 0, 0);
+    for (int i = 0; i < 5000 && (reserve->n_active_pages != 0 || arena_unused_pages(reserve) != 0); i++) {
+        for (int j = 0; j < 100; j++)
+            arena_free(arena_malloc(30000));
+        nap();
+    }
+    assert_int_equal(reserve->n_active_pages, 0);
+    assert_int_equal(arena_unused_pages(reserve), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statistics_are_read_after_a_fork_while_another_thread_did),
@@ -299,6 +336,7 @@ int main(void) {
         cmocka_unit_test(a_handler_in_the_child_allocates_whatever_others_did),
         cmocka_unit_test(a_thread_that_first_allocates_in_its_fork_keeps_its_arena),
         cmocka_unit_test(a_thread_that_first_allocates_while_another_forks_gets_a_cache),
+        cmocka_unit_test(what_was_allocated_during_a_fork_and_freed_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

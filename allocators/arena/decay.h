@@ -11,12 +11,14 @@
 #ifndef ARENA_DECAY_H
 #define ARENA_DECAY_H
 
+#include <stdatomic.h>
+
 #include "util.h"
 
 #define DECAY_N_EPOCHS 200
 
 struct decay {
-    int64_t time_ms; /* -1 = never, 0 = at once */
+    _Atomic int64_t time_ms; /* -1 = never, 0 = at once; changed under the lock, read without */
     uint64_t epoch_ns, start_ns, deadline_ns, seed;
     size_t n_pages_last;              /* unused pages at the end of the last epoch */
     size_t n_pages_limit;             /* what may stay now */

@@ -255,6 +255,33 @@ static void decay_times_beyond_what_is_allowed_are_refused(void **state) {
     }
 }
 
+static void *free_huge_blocks(void *arg) {
+    for (int i = 0; i < 20000; i++)
+        arena_free(arena_malloc(1000000));
+    is_over = true;
+    return arg;
+}
+
+/* For the thread sanitizer: whether a freed block is to be cached depends on the decay time. */
+static void decay_times_change_while_blocks_are_freed(void **state) {
+    (void)state;
+    pthread_t thread;
+    int64_t now = -7;
+    size_t n = sizeof now;
+    is_over = false;
+    assert_int_equal(pthread_create(&thread, NULL, free_huge_blocks, NULL), 0);
+    for (unsigned i = 0; !is_over; i++)
+        for (int arena = 0; arena < 4; arena++) {
+            char name[40];
+            snprintf(name, sizeof name, "arena.%d.dirty_decay_ms", arena);
+            assert_int_equal(set_decay(name, i % 2 * 200), 0);
+        }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(set_decay("arena.0.dirty_decay_ms", 0), 0);
+    assert_int_equal(arena_mallctl("arena.0.dirty_decay_ms", &now, &n, NULL, 0), 0);
+    assert_int_equal(now, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_purge_gives_all_back_at_once),
@@ -264,6 +291,7 @@ int main(void) {
         cmocka_unit_test(the_memory_of_ended_threads_decays),
         cmocka_unit_test(a_producer_and_a_consumer_stop_growing),
         cmocka_unit_test(decay_times_beyond_what_is_allowed_are_refused),
+        cmocka_unit_test(decay_times_change_while_blocks_are_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

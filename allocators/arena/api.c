@@ -287,12 +287,12 @@ void *api_aligned(size_t align, size_t bytes) {
     return p == NULL ? NULL : api_dress(p, bytes);
 }
 
-size_t api_rounded_bytes(size_t align, size_t bytes) {
+size_t api_rounded_bytes(size_t align, size_t bytes, bool is_zeroed) {
     if (bytes > SIZE_CLASS_MAX_REQUEST_BYTES || util_align_up(bytes, align) < bytes)
         return 0;
     if (bytes <= SIZE_CLASS_SMALL_MAX_BYTES && align <= PAGE_BYTES)
         return size_class_bytes(size_class_of_aligned(bytes, align));
-    if (bytes <= api_bin_max_bytes && align <= PAGE_BYTES)
+    if (bytes <= api_bin_max_bytes && align <= PAGE_BYTES && !is_zeroed)
         return size_class_bytes(size_class_of(bytes));
     return util_align_up(util_max(bytes, 1), PAGE_BYTES);
 }

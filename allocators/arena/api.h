@@ -30,8 +30,8 @@ size_t api_usable_bytes(const void *p);
 /** Aborts unless p is the start of a live or cached object of ours. */
 void api_check_object(const void *p);
 
-/** Bytes that an allocation of so many would get; 0 if it is too large. */
-size_t api_rounded_bytes(size_t align, size_t bytes);
+/** Bytes that api_aligned, or api_zeroed, would get for so many; 0 if they are too many. */
+size_t api_rounded_bytes(size_t align, size_t bytes, bool is_zeroed);
 
 /** Changes the size without moving; the usable size afterwards. */
 size_t api_resize_in_place(void *p, size_t bytes, size_t extra);

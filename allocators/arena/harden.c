@@ -185,6 +185,6 @@ size_t harden_resize_in_place(void *p, size_t bytes, size_t extra) {
     return harden_usable_bytes(p);
 }
 
-size_t harden_rounded_bytes(size_t align, size_t bytes) {
-    return api_rounded_bytes(align, bytes) == 0 ? 0 : bytes;
+size_t harden_rounded_bytes(size_t align, size_t bytes, bool is_zeroed) {
+    return api_rounded_bytes(align, bytes, is_zeroed) == 0 ? 0 : bytes;
 }

@@ -12,6 +12,7 @@
 #ifndef ARENA_HARDEN_H
 #define ARENA_HARDEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *harden_alloc(size_t bytes);
@@ -27,6 +28,6 @@ size_t harden_usable_bytes(const void *p);
 
 /** No block changes its size in place. */
 size_t harden_resize_in_place(void *p, size_t bytes, size_t extra);
-size_t harden_rounded_bytes(size_t align, size_t bytes);
+size_t harden_rounded_bytes(size_t align, size_t bytes, bool is_zeroed);
 
 #endif

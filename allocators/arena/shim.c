@@ -172,7 +172,7 @@ SHIM_EXPORT void SHIM_NAME(sdallocx)(void *p, size_t bytes, int flags) {
 
 SHIM_EXPORT size_t SHIM_NAME(nallocx)(size_t bytes, int flags) {
     api_init();
-    return SHIM_CALL(rounded_bytes)(shim_align_of(flags), bytes);
+    return SHIM_CALL(rounded_bytes)(shim_align_of(flags), bytes, (flags & MALLOCX_ZERO) != 0);
 }
 
 SHIM_EXPORT int SHIM_NAME(mallctl)(const char *name, void *old, size_t *old_bytes, void *new,

@@ -238,8 +238,22 @@ static void in_place_says_what_it_did(void **state) {
         }
 }
 
+static void nallocx_says_what_mallocx_gives(void **state) {
+    (void)state;
+    const int zero = 0x40;
+    for (size_t size = 1; size <= 180000; size += size / 37 + 1)
+        for (int flags = 0; flags <= 14; flags += 7) /* alignments of 1, 128 and 16 KiB */
+            for (int with_zero = 0; with_zero <= zero; with_zero += zero) {
+                void *block = arena_mallocx(size, flags | with_zero);
+                assert_non_null(block);
+                assert_int_equal(arena_nallocx(size, flags | with_zero), arena_malloc_usable_size(block));
+                arena_free(block);
+            }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nallocx_says_what_mallocx_gives),
         cmocka_unit_test(too_much_is_refused_with_enomem),
         cmocka_unit_test(products_that_overflow_are_refused),
         cmocka_unit_test(a_failed_realloc_leaves_the_block),

@@ -73,11 +73,11 @@ static bool serve(struct slot *s) {
     struct run *r = s->run;
     bool is_measured = s->phase == PHASE_MEASURED;
     bool is_counted = is_measured && r->spec->pass == PASS_INSTRUCTIONS;
-    uint64_t delay_ns = 0; /* of a successor: all of its life is in the phase */
+    /* A successor waits at its birth until its predecessor has left their processor: no other load's doing. */
+    uint64_t delay_ns = is_measured && is_delay_wanted(r) ? probe_run_delay_ns() : UINT64_MAX;
     enum run_result result;
 
     if (is_measured && !s->is_started) {
-        delay_ns = is_delay_wanted(r) ? probe_run_delay_ns() : UINT64_MAX;
         if (is_counted) /* no window: opening one wakes main, which would be counted too */
             s->is_started = true;
         else

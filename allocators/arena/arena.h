@@ -54,10 +54,10 @@ struct arena {
     struct decay dirty_decay, muzzy_decay;
 
     struct lock huge_lock UTIL_ALIGN_LINE;
-    struct list huge_oldest;                     /* cached blocks, oldest first */
-    struct list huge_cached[ARENA_N_HUGE_LISTS]; /* the same by class, newest first */
-    _Atomic size_t n_huge, n_huge_bytes;         /* live and cached; no lock */
-    _Atomic size_t n_huge_cached_bytes;          /* changed under huge_lock, read without */
+    struct list huge_oldest;                     /* cached blocks and live ones with a tail, oldest first */
+    struct list huge_cached[ARENA_N_HUGE_LISTS]; /* cached blocks by class, newest first */
+    _Atomic size_t n_huge, n_huge_bytes;         /* live and cached, tails too; no lock */
+    _Atomic size_t n_huge_cached_bytes;          /* and of tails; changed under huge_lock, read without */
 
     struct lock tcache_lock UTIL_ALIGN_LINE;
     struct list tcaches; /* for the room above */

@@ -76,7 +76,32 @@ static const char *check_chunk(const struct arena *arena, struct chunk *chunk) {
     return check_pages(chunk);
 }
 
-const char *arena_check(struct arena *arena) {
+/* What is unused of huge blocks, and its sum. */
+static const char *check_huge(struct arena *arena) {
+    size_t n_cached = 0, n_unused_bytes = 0;
+    for (struct list *at = arena->huge_oldest.next; at != &arena->huge_oldest; at = at->next) {
+        const struct chunk *huge = LIST_ENTRY(at, struct chunk, dirty_link);
+        size_t tail = atomic_load_explicit(&huge->huge_tail, memory_order_relaxed);
+        CHECK(huge->magic == CHUNK_HUGE_MAGIC);
+        CHECK(huge->owner == arena);
+        CHECK(chunk_is_registered(chunk_base(huge)));
+        CHECK(huge->huge_is_cached == (tail == 0));
+        n_cached += huge->huge_is_cached;
+        n_unused_bytes += huge->huge_is_cached ? huge->huge_bytes : tail;
+    }
+    for (unsigned i = 0; i < ARENA_N_HUGE_LISTS; i++)
+        for (struct list *at = arena->huge_cached[i].next; at != &arena->huge_cached[i]; at = at->next) {
+            const struct chunk *huge = LIST_ENTRY(at, struct chunk, all_link);
+            CHECK(huge->huge_is_cached && util_lg_floor(huge->huge_bytes) == i);
+            n_cached--;
+        }
+    CHECK(n_cached == 0);
+    CHECK(n_unused_bytes == atomic_load_explicit(&arena->n_huge_cached_bytes, memory_order_relaxed));
+    CHECK(n_unused_bytes <= atomic_load_explicit(&arena->n_huge_bytes, memory_order_relaxed));
+    return NULL;
+}
+
+static const char *check_chunks(struct arena *arena) {
     size_t n_chunks = 0, n_dirty = 0, n_muzzy = 0, n_active = 0;
     const char *wrong = NULL;
     lock_acquire(&arena->pages_lock);
@@ -93,4 +118,11 @@ const char *arena_check(struct arena *arena) {
         wrong = "the arena's sums over its chunks";
     lock_release(&arena->pages_lock);
     return wrong;
+}
+
+const char *arena_check(struct arena *arena) {
+    lock_acquire(&arena->huge_lock);
+    const char *wrong = check_huge(arena);
+    lock_release(&arena->huge_lock);
+    return wrong != NULL ? wrong : check_chunks(arena);
 }

@@ -1,4 +1,5 @@
-/* Huge blocks of an arena: live ones are their users', freed ones cached, under huge_lock, until they decay. */
+/* Huge blocks of an arena: live ones are their users'; freed ones, and the tails of live ones, are kept until they decay,
+ * under huge_lock. */
 #include "arena.h"
 #include "conf.h"
 #include "os.h"
@@ -7,6 +8,8 @@
 #define ARENA_HUGE_TRIES 8u
 /* Doublings by which a cached block may be larger than what it is cut down to. */
 #define ARENA_HUGE_LG_FIT 6u
+/* A tail is at most so many times as long as its block. */
+#define ARENA_HUGE_TAIL_SHARE 3u
 /* A block smaller than a huge page has none. */
 #define ARENA_HUGE_THP_BYTES ((size_t)2 << 20)
 
@@ -34,28 +37,49 @@ static inline void arena_huge_uncache(struct arena *arena, struct chunk *huge) {
     arena_count_huge_cached(arena, -huge->huge_bytes);
 }
 
-static bool arena_huge_resize_in_place(struct arena *arena, struct chunk *huge, size_t bytes) {
-    size_t old = huge->huge_bytes;
-    if (!huge_resize_in_place(huge, bytes))
-        return false;
-    atomic_fetch_add_explicit(&arena->n_huge_bytes, bytes - old, memory_order_relaxed);
-    return true;
+/* Of a live block's tail: it was freed while a fork held huge_lock, and is to go when the tail does. */
+#define ARENA_HUGE_IS_FREED ((size_t)1)
+
+/* Makes the tail of a live block part of it. Holds huge_lock. */
+static void arena_huge_take_tail(struct arena *arena, struct chunk *huge) {
+    size_t tail = atomic_load_explicit(&huge->huge_tail, memory_order_relaxed);
+    if (UTIL_LIKELY(tail == 0))
+        return;
+    list_unlink(&huge->dirty_link);
+    atomic_store_explicit(&huge->huge_tail, 0, memory_order_relaxed);
+    arena_count_huge_cached(arena, -tail);
+    huge->huge_bytes += tail;
+}
+
+/* Cuts a live block without a tail down to `bytes`. A tail of a few times its size stays, to grow into: it is dirty and
+ * decays. What is beyond it, and nobody else could use, is unmapped. Holds huge_lock. */
+static void arena_huge_cut(struct arena *arena, struct chunk *huge, size_t bytes) {
+    size_t rest = huge->huge_bytes - bytes;
+    size_t tail = arena->dirty_decay.time_ms == 0 ? 0 : util_min(rest, ARENA_HUGE_TAIL_SHARE * bytes);
+    if (rest != tail && os_unmap((char *)huge_payload(huge) + bytes + tail, rest - tail) != 0)
+        tail = rest;
+    atomic_fetch_sub_explicit(&arena->n_huge_bytes, rest - tail, memory_order_relaxed);
+    huge->huge_bytes = bytes;
+    if (tail == 0)
+        return;
+    atomic_store_explicit(&huge->huge_tail, tail, memory_order_relaxed);
+    list_push_tail(&arena->huge_oldest, &huge->dirty_link);
+    arena_count_huge_cached(arena, tail);
 }
 
 /* A cached block of at least `bytes`, cut down: the latest that fits, of the lowest power of two that has one. Were much
  * larger ones passed over, a program that grows one buffer after another would leave each behind at its full size. */
-static UTIL_NOINLINE struct chunk *arena_huge_fit(struct arena *arena, size_t bytes) {
+static UTIL_NOINLINE struct chunk *arena_huge_fit(struct arena *arena, size_t bytes, size_t align) {
     unsigned idx = arena_huge_list_of(bytes);
     for (unsigned i = idx; i <= idx + ARENA_HUGE_LG_FIT && i < ARENA_N_HUGE_LISTS; i++) {
         struct list *head = &arena->huge_cached[i];
         unsigned n_tries = ARENA_HUGE_TRIES;
         for (struct list *at = head->next; at != head && n_tries != 0; at = at->next, n_tries--) {
             struct chunk *huge = LIST_ENTRY(at, struct chunk, all_link);
-            if (huge->huge_bytes < bytes)
+            if (huge->huge_bytes < bytes || ((uintptr_t)huge_payload(huge) & (align - 1)) != 0)
                 continue;
             arena_huge_uncache(arena, huge);
-            if (huge->huge_bytes != bytes)
-                arena_huge_resize_in_place(arena, huge, bytes); /* if refused, it stays larger */
+            arena_huge_cut(arena, huge, bytes);
             return huge;
         }
     }
@@ -100,8 +124,8 @@ void *arena_huge_alloc(struct arena *arena, size_t bytes, size_t align, bool *is
     bytes = util_align_up(util_max(bytes, 1), PAGE_BYTES);
     struct chunk *huge = NULL;
     /* While another thread forks, new ones are made. */
-    if (align <= PAGE_BYTES && lock_acquire_unless_forking(&arena->huge_lock)) {
-        huge = arena_huge_fit(arena, bytes);
+    if (lock_acquire_unless_forking(&arena->huge_lock)) {
+        huge = arena_huge_fit(arena, bytes, align);
         lock_release(&arena->huge_lock);
     }
     if (huge == NULL)
@@ -119,17 +143,32 @@ static UTIL_NOINLINE void arena_huge_drop(struct arena *arena, struct chunk *hug
     huge_destroy(huge);
 }
 
+/* Freed while another thread forks. A block with a tail is on a list, which cannot be changed now: who takes the tail off
+ * it next finds the mark. The exchange fails if that has happened since, and the block is on no list. */
+static UTIL_NOINLINE void arena_huge_free_in_fork(struct arena *arena, struct chunk *huge) {
+    size_t tail = atomic_load_explicit(&huge->huge_tail, memory_order_relaxed);
+    if (tail == 0 ||
+        !atomic_compare_exchange_strong_explicit(&huge->huge_tail, &tail, tail | ARENA_HUGE_IS_FREED,
+                                                 memory_order_acq_rel, memory_order_acquire))
+        arena_huge_drop(arena, huge);
+}
+
 void arena_huge_free(struct chunk *huge) {
     struct arena *arena = huge->owner;
     if (UTIL_UNLIKELY(arena->is_abandoned))
         return; /* its pages stay: the list they are on may be half-changed */
-    if (UTIL_UNLIKELY(huge->huge_offset != PAGE_BYTES || arena->dirty_decay.time_ms == 0 ||
-                      !lock_acquire_unless_forking(&arena->huge_lock))) {
-        arena_huge_drop(arena, huge);
+    if (UTIL_UNLIKELY(!lock_acquire_unless_forking(&arena->huge_lock))) {
+        arena_huge_free_in_fork(arena, huge);
         return;
     }
     if (UTIL_UNLIKELY(huge->huge_is_cached))
         os_die("double free of", huge_payload(huge));
+    arena_huge_take_tail(arena, huge);
+    if (UTIL_UNLIKELY(arena->dirty_decay.time_ms == 0)) {
+        lock_release(&arena->huge_lock);
+        arena_huge_drop(arena, huge);
+        return;
+    }
     huge->huge_is_cached = true;
     huge->huge_is_zeroed = false;
     list_push_head(&arena->huge_cached[arena_huge_list_of(huge->huge_bytes)], &huge->all_link);
@@ -138,24 +177,60 @@ void arena_huge_free(struct chunk *huge) {
     lock_release(&arena->huge_lock);
 }
 
-/* No lock: the block is the caller's. */
+/* A block without a tail becomes larger, by mapping more behind it or by moving its pages. The block is the caller's. */
+static struct chunk *arena_huge_grow(struct arena *arena, struct chunk *huge, size_t bytes, bool may_move) {
+    size_t more = bytes - huge->huge_bytes;
+    if (!huge_grow_in_place(huge, more)) {
+        huge = may_move && huge->huge_offset == PAGE_BYTES ? huge_move(huge, bytes) : NULL;
+        if (huge == NULL)
+            return NULL;
+    }
+    atomic_fetch_add_explicit(&arena->n_huge_bytes, more, memory_order_relaxed);
+    arena_huge_place(arena, huge);
+    return huge;
+}
+
 void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move) {
     struct arena *arena = huge->owner;
     size_t old = huge->huge_bytes;
     bytes = util_align_up(bytes, PAGE_BYTES);
-    if (bytes == old || arena_huge_resize_in_place(arena, huge, bytes)) {
-        if (bytes > old)
-            arena_huge_place(arena, huge);
+    if (bytes == old)
         return huge_payload(huge);
+    if (UTIL_UNLIKELY(arena->is_abandoned) || !lock_acquire_unless_forking(&arena->huge_lock))
+        return NULL;
+    arena_huge_take_tail(arena, huge);
+    bool fits = bytes <= huge->huge_bytes;
+    if (fits)
+        arena_huge_cut(arena, huge, bytes);
+    lock_release(&arena->huge_lock);
+    if (fits)
+        return huge_payload(huge);
+    struct chunk *grown = arena_huge_grow(arena, huge, bytes, may_move);
+    if (grown != NULL)
+        return huge_payload(grown);
+    /* As it was; but for a fork in between, after which the tail stays part of it. */
+    if (old != huge->huge_bytes && lock_acquire_unless_forking(&arena->huge_lock)) {
+        arena_huge_cut(arena, huge, old);
+        lock_release(&arena->huge_lock);
     }
-    if (!may_move || bytes < old || huge->huge_offset != PAGE_BYTES)
-        return NULL;
-    struct chunk *moved = huge_move(huge, bytes);
-    if (moved == NULL)
-        return NULL;
-    atomic_fetch_add_explicit(&arena->n_huge_bytes, bytes - old, memory_order_relaxed);
-    arena_huge_place(arena, moved);
-    return huge_payload(moved);
+    return NULL;
+}
+
+/* Takes the tail off a live block that may be changed by its owner as soon as the lock is let go: what is still mapped
+ * behind it keeps others off, so it can be unmapped then. Holds huge_lock, but for that. */
+static void arena_huge_purge_tail(struct arena *arena, struct chunk *huge) {
+    void *at = (char *)huge_payload(huge) + huge->huge_bytes;
+    size_t tail = atomic_exchange_explicit(&huge->huge_tail, 0, memory_order_acq_rel);
+    bool is_freed = (tail & ARENA_HUGE_IS_FREED) != 0;
+    tail &= ~ARENA_HUGE_IS_FREED;
+    list_unlink(&huge->dirty_link);
+    arena_count_huge_cached(arena, -tail);
+    atomic_fetch_sub_explicit(&arena->n_huge_bytes, tail, memory_order_relaxed);
+    lock_release(&arena->huge_lock);
+    huge_unmap_tail(at, tail);
+    if (is_freed)
+        arena_huge_drop(arena, huge);
+    lock_acquire(&arena->huge_lock);
 }
 
 /* The caller holds purge_lock, so no fork has huge_lock. */
@@ -165,6 +240,10 @@ void arena_huge_purge(struct arena *arena, size_t n_pages_limit) {
            atomic_load_explicit(&arena->n_huge_cached_bytes, memory_order_relaxed) >> PAGE_LG >
                n_pages_limit) {
         struct chunk *huge = LIST_ENTRY(arena->huge_oldest.next, struct chunk, dirty_link);
+        if (!huge->huge_is_cached) {
+            arena_huge_purge_tail(arena, huge);
+            continue;
+        }
         arena_huge_uncache(arena, huge);
         lock_release(&arena->huge_lock);
         arena_huge_drop(arena, huge);

@@ -45,11 +45,11 @@ struct chunk {
     uint32_t n_free_pages, n_dirty_pages, n_muzzy_pages, bucket;
     bool is_thp; /* it has been asked that huge pages back it */
     /* For a huge block (CHUNK_HUGE_MAGIC) only: */
-    uint32_t huge_class;
     bool huge_is_cached, huge_is_zeroed;
     size_t huge_bytes;  /* pages of the payload */
     size_t huge_offset; /* from the chunk's base to the payload */
-    uint64_t huge_freed_ns;
+    /* Bytes behind the payload that are mapped and unused, changed by its arena under huge_lock. */
+    _Atomic size_t huge_tail;
 } UTIL_ALIGN_LINE;
 
 /* Fixed by chunk_init, constant afterwards. Offsets are relative to struct chunk. */

@@ -71,14 +71,15 @@ void huge_destroy(struct chunk *huge) {
     os_unmap((void *)base, PAGE_BYTES);
 }
 
-bool huge_resize_in_place(struct chunk *huge, size_t bytes) {
-    char *payload = huge_payload(huge);
-    size_t old = huge->huge_bytes;
-    if (bytes < old && os_unmap(payload + bytes, old - bytes) != 0)
+void huge_unmap_tail(void *tail, size_t bytes) {
+    if (os_unmap(tail, bytes) != 0)
+        os_purge(tail, bytes);
+}
+
+bool huge_grow_in_place(struct chunk *huge, size_t bytes) {
+    if (!os_map_exactly((char *)huge_payload(huge) + huge->huge_bytes, bytes))
         return false;
-    if (bytes > old && !os_map_exactly(payload + old, bytes - old))
-        return false;
-    huge->huge_bytes = bytes;
+    huge->huge_bytes += bytes;
     return true;
 }
 

@@ -151,8 +151,10 @@ SHIM_EXPORT void *SHIM_NAME(rallocx)(void *p, size_t bytes, int flags) {
 }
 
 SHIM_EXPORT size_t SHIM_NAME(xallocx)(void *p, size_t bytes, size_t extra, int flags) {
-    (void)flags;
-    return SHIM_CALL(resize_in_place)(p, bytes, extra);
+    size_t old = SHIM_CALL(usable_bytes)(p), now = SHIM_CALL(resize_in_place)(p, bytes, extra);
+    if ((flags & MALLOCX_ZERO) != 0 && now > old)
+        memset((char *)p + old, 0, now - old);
+    return now;
 }
 
 SHIM_EXPORT size_t SHIM_NAME(sallocx)(const void *p, int flags) {

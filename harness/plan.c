@@ -173,9 +173,18 @@ static enum cell_pass pass_of(const struct options *o, unsigned block, unsigned 
     return block < n ? x.repeated[block % x.n_repeated] : x.once[block - n];
 }
 
+/* One thread shares no lines, and instructions are counted with one. */
+static bool pass_counts(enum cell_pass pass, unsigned n_threads) {
+    if (pass == PASS_SHARING)
+        return n_threads > 1;
+    return pass != PASS_INSTRUCTIONS || n_threads == 1;
+}
+
 /* Some workloads have fewer repetitions than others, or none, of a pass. */
-static bool has_cells(const struct options *o, const struct workload *row, enum cell_pass pass,
-                      unsigned repetition) {
+static bool has_cells(const struct options *o, const struct workload *row, unsigned n_threads,
+                      enum cell_pass pass, unsigned repetition) {
+    if (!pass_counts(pass, n_threads))
+        return false;
     if (pass == PASS_RSS)
         return repetition <= options_rss_reps(o, row);
     return repetition <= options_reps(o, row);
@@ -222,7 +231,7 @@ static int block_fill(struct plan *plan, unsigned block) {
     for (size_t a = 0; a < o->allocators.n; a++) {
         for (size_t w = 0; w < o->n_workloads; w++) {
             for (size_t s = 0; s < plan->n_slots; s++, identity_idx++) {
-                if (!has_cells(o, o->workloads[w].row, pass, repetition))
+                if (!has_cells(o, o->workloads[w].row, plan->slots[s].n_threads, pass, repetition))
                     continue;
                 struct plan_cell *cell = &cells[n++];
                 *cell = (struct plan_cell){
@@ -248,16 +257,30 @@ static int block_fill(struct plan *plan, unsigned block) {
     return 0;
 }
 
+/* A pass that was asked for and counts nothing at any of the thread counts. */
+static int check_threads(const struct options *o, struct problem *p) {
+    unsigned least = o->threads.counts[0], most = o->threads.counts[o->threads.n - 1];
+    if (o->has_sharing && !pass_counts(PASS_SHARING, most))
+        return problem_set(p, EINVAL, "--sharing needs a thread count above 1 in --threads");
+    if (o->instrument == INSTRUMENT_CALLGRIND && !pass_counts(PASS_INSTRUCTIONS, least))
+        return problem_set(p, EINVAL,
+                           "--instructions callgrind counts with one thread: 1 must be in --threads");
+    return 0;
+}
+
 int plan_make(struct plan *plan, const struct options *o, const struct topology *t, struct problem *p) {
     *plan = (struct plan){.options = o};
     plan->n_identities = o->allocators.n * o->n_workloads * o->threads.n;
     if (plan->n_identities == 0)
         return problem_set(p, ENODATA,
                            "there is nothing to measure: no allocator or no workload is selected");
+    int err = check_threads(o, p);
+    if (err != 0)
+        return err;
     const struct passes passes = passes_of(o);
     unsigned n_blocks = o->reps * passes.n_repeated + passes.n_once;
     plan->cells = calloc(plan->n_identities * n_blocks, sizeof *plan->cells);
-    int err = plan->cells != NULL ? slots_fill(plan, t) : -ENOMEM;
+    err = plan->cells != NULL ? slots_fill(plan, t) : -ENOMEM;
     for (unsigned block = 0; err == 0 && block < n_blocks; block++)
         err = block_fill(plan, block);
     if (err != 0) {

@@ -94,14 +94,15 @@ static void blocks_are_complete(void **state) {
     plan_drop(&x);
 }
 
-/* One block each after the repetitions, at the audits' operations; --audit-only leaves the timed blocks out. */
+/* One block each after the repetitions, at the audits' operations; --audit-only leaves the timed blocks out, and
+ * sharing the cells with one thread, instructions those with more. */
 static void passes_besides_come_once_and_last(void **state) {
     static const enum cell_pass passes[] = {PASS_AUDIT, PASS_AUDIT, PASS_SYSCALLS, PASS_SHARING};
     struct planned x;
     (void)state;
     plan_line(
         &x, "--threads 1,2 --allocators glibc --workloads larson --reps 2 --audit-only --sharing --syscalls");
-    assert_int_equal(x.plan.n_cells, 2 * 4);
+    assert_int_equal(x.plan.n_cells, 2 * 3 + 1);
     for (size_t i = 0; i < x.plan.n_cells; i++) {
         const struct plan_cell *cell = &x.plan.cells[i];
         assert_int_equal(cell->pass, passes[i / 2]);
@@ -109,6 +110,13 @@ static void passes_besides_come_once_and_last(void **state) {
         assert_int_equal(cell->ops_total, 500000);
         assert_int_equal(cell->duration_ns, 0);
     }
+    assert_int_equal(x.plan.cells[2 * 3].slots->n_threads, 2);
+    plan_drop(&x);
+    plan_line(&x, "--threads 1..4 --allocators glibc --workloads larson --reps 1 --audit-only --instructions "
+                  "callgrind");
+    assert_int_equal(x.plan.n_cells, 3 + 1);
+    assert_int_equal(x.plan.cells[3].pass, PASS_INSTRUCTIONS);
+    assert_int_equal(x.plan.cells[3].slots->n_threads, 1);
     plan_drop(&x);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/nearest.h"
 #include "harness/units.h"
 
 static int parse_count(const char *text, uint64_t *out, struct problem *p) {
@@ -108,11 +109,13 @@ int grammar_each_assignment(const char *config, int (*fn)(const char *assignment
     return 0;
 }
 
-static void known_names(char *out, size_t out_bytes) {
+/* For people, and offered to a search. */
+static void known_names(char *out, size_t out_bytes, struct nearest *near) {
     out[0] = '\0';
     for (const struct allocator *row = allocator_table; row->name != NULL; row++) {
         size_t n = strlen(out);
         snprintf(out + n, out_bytes - n, "%s%s", n > 0 ? ", " : "", row->name);
+        nearest_offer(near, row->name);
     }
 }
 
@@ -178,9 +181,12 @@ static int choice_make(struct allocator_choice *choice, const char *name, const 
         return resolve_library(choice, path, p);
     if (choice->row == NULL) {
         char known[512];
-        known_names(known, sizeof known);
-        return problem_set(p, EINVAL, "unknown allocator '%s'; known are %s; or NAME=PATH.so for any library",
-                           name, known);
+        struct nearest near;
+        nearest_start(&near, name);
+        known_names(known, sizeof known, &near);
+        return problem_set(p, EINVAL,
+                           "unknown allocator '%s'%s; known are %s; or NAME=PATH.so for any library", name,
+                           nearest_hint(&near), known);
     }
     return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "harness/environment.h"
 #include "harness/machine.h"
+#include "harness/nearest.h"
 #include "harness/options_table.h"
 #include "harness/units.h"
 
@@ -34,14 +35,24 @@ struct parsing {
     int err;
 };
 
+/* The commands are those of the launcher, run-bench. */
+static int refuse_argument(const char *arg, struct problem *p) {
+    static const char *const commands[] = {"gate",    "paper",  "compare", "report",
+                                           "scaling", "export", "check",   NULL};
+    struct nearest near;
+    nearest_start(&near, arg);
+    for (const char *const *command = commands; *command != NULL; command++)
+        nearest_offer(&near, *command);
+    return problem_set(p, EINVAL,
+                       "'%s': neither an option nor a command%s; commands are gate, paper, compare, report, "
+                       "scaling, export and check",
+                       arg, nearest_hint(&near));
+}
+
 static error_t parse_one(int key, char *arg, struct argp_state *state) {
     struct parsing *parsing = state->input;
     if (key == ARGP_KEY_ARG) {
-        parsing->err =
-            problem_set(parsing->problem, EINVAL,
-                        "'%s': neither an option nor a command; commands are gate, paper, compare, report, "
-                        "scaling, export and check",
-                        arg);
+        parsing->err = refuse_argument(arg, parsing->problem);
         return EINVAL;
     }
     if (key < FIRST_KEY || key >= FIRST_KEY + (int)n_options)

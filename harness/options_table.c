@@ -1,10 +1,12 @@
 #include "harness/options_table.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/nearest.h"
 #include "harness/units.h"
 
 #define MAX_REPS 10000u
@@ -48,13 +50,13 @@ static int take_reps(struct options *o, const char *value, struct problem *p) {
 
 static int take_duration(struct options *o, const char *value, struct problem *p) {
     if (units_parse_seconds(value, &o->duration_ns) != 0)
-        return problem_set(p, EINVAL, "allowed is a time above 0 and up to a day, such as 0.5, 2s or 300ms");
+        return problem_set(p, EINVAL, "allowed is a time above 0 and up to a day, such as 0.5s, 2s or 300ms");
     return 0;
 }
 
 static int take_timeout(struct options *o, const char *value, struct problem *p) {
     if (units_parse_seconds(value, &o->timeout_ns) != 0)
-        return problem_set(p, EINVAL, "allowed is a time above 0 and up to a day, such as 60 or 5m");
+        return problem_set(p, EINVAL, "allowed is a time above 0 and up to a day, such as 60s or 5m");
     return 0;
 }
 
@@ -72,7 +74,7 @@ static int take_seed(struct options *o, const char *value, struct problem *p) {
 
 static int take_placement(struct options *o, const char *value, struct problem *p) {
     if (placement_parse(value, &o->placement) != 0)
-        return problem_set(p, EINVAL, "allowed are cores, compact, scatter, none");
+        return nearest_refuse(value, placement_names, p);
     return 0;
 }
 
@@ -82,7 +84,7 @@ static int take_load(struct options *o, const char *value, struct problem *p) {
     else if (strcmp(value, "preload") == 0)
         o->load = LOAD_PRELOAD;
     else
-        return problem_set(p, EINVAL, "allowed are dlopen, preload");
+        return nearest_refuse(value, (const char *const[]){"dlopen", "preload", NULL}, p);
     return 0;
 }
 
@@ -92,7 +94,7 @@ static int take_instructions(struct options *o, const char *value, struct proble
     else if (strcmp(value, "perf") == 0)
         o->instrument = INSTRUMENT_PERF;
     else
-        return problem_set(p, EINVAL, "allowed are callgrind, perf");
+        return nearest_refuse(value, (const char *const[]){"callgrind", "perf", NULL}, p);
     return 0;
 }
 
@@ -151,7 +153,7 @@ static int take_transaction_ops(struct options *o, const char *value, struct pro
 static int take_arrivals(struct options *o, const char *value, struct problem *p) {
     o->latency.is_fixed_rate = strcmp(value, "fixed") == 0;
     if (!o->latency.is_fixed_rate && strcmp(value, "poisson") != 0)
-        return problem_set(p, EINVAL, "allowed are poisson, fixed");
+        return nearest_refuse(value, (const char *const[]){"poisson", "fixed", NULL}, p);
     return 0;
 }
 
@@ -163,7 +165,9 @@ static int take_rss(struct options *o, const char *value, struct problem *p) {
     if (strcmp(value, "off") == 0)
         o->watching = WATCH_NONE;
     else if (units_parse_seconds(value, &o->rss_interval_ns) != 0 || o->rss_interval_ns < MIN_RSS_INTERVAL_NS)
-        return problem_set(p, EINVAL, "allowed are off, or a time from 1ms to a day, such as 10ms or 0.5");
+        return problem_set(p, EINVAL, "allowed are off, or a time from 1ms to a day, such as 10ms or 0.5s");
+    else if (!isalpha((unsigned char)value[strlen(value) - 1])) /* elsewhere seconds, here seldom meant */
+        return problem_set(p, EINVAL, "which unit? %sms or %ss", value, value);
     return 0;
 }
 
@@ -173,9 +177,17 @@ static int take_mem_limit(struct options *o, const char *value, struct problem *
     return 0;
 }
 
+static int refuse_membind(const char *value, struct problem *p) {
+    struct nearest near;
+    nearest_start(&near, value);
+    nearest_offer(&near, "first-touch");
+    nearest_offer(&near, "interleave");
+    return problem_set(p, EINVAL, "allowed are " MEMBIND_ALLOWED "%s", nearest_hint(&near));
+}
+
 static int take_membind(struct options *o, const char *value, struct problem *p) {
     if (membind_parse(value, &o->membind) != 0)
-        return problem_set(p, EINVAL, "allowed are " MEMBIND_ALLOWED);
+        return refuse_membind(value, p);
     return 0;
 }
 
@@ -266,11 +278,13 @@ const struct option_row option_table[] = {
      "Repetitions of each cell, each an audit and a timed process (default: 2; six give a 95 % interval)",
      take_reps},
     {"duration", "TIME",
-     "Window of a timed cell, such as 0.5, 300ms (default: 0.3 s below 16 threads, 1 s from "
-     "there on)",
+     "Window of a timed cell, such as 0.5s, 300ms; without a unit, seconds (default: 0.3s below 16 threads, "
+     "1s from there on)",
      take_duration},
     {"ops", "N", "End cells after N operations over all threads, in place of a time", take_ops},
-    {"timeout", "TIME", "Kill a cell that takes this much longer than its window (default: 60)",
+    {"timeout", "TIME",
+     "Kill a cell that takes this much longer than its window, such as 90s, 5m; without a unit, seconds "
+     "(default: 60s)",
      take_timeout},
     {"audit-only", NULL,
      "No timed cells: counts and memory at fixed operations, and what is asked for besides", take_audit_only},

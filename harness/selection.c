@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/nearest.h"
 #include "harness/options.h"
 #include "harness/units.h"
 
@@ -64,12 +65,16 @@ static int selection_add(struct options *o, const struct workload *row, const st
     return 0;
 }
 
-/* Names and groups, each once, in the order of the registry. */
-static void known_workloads(char *out, size_t out_bytes) {
+/* Names and groups, each once, in the order of the registry; offered to a search. */
+static void known_workloads(char *out, size_t out_bytes, struct nearest *near) {
     size_t n = 0;
     out[0] = '\0';
-    for (const struct workload *const *row = workload_table; *row != NULL && n < out_bytes; row++)
-        n += (size_t)snprintf(out + n, out_bytes - n, "%s%s", n > 0 ? ", " : "", (*row)->name);
+    for (const struct workload *const *row = workload_table; *row != NULL; row++) {
+        if (n < out_bytes)
+            n += (size_t)snprintf(out + n, out_bytes - n, "%s%s", n > 0 ? ", " : "", (*row)->name);
+        nearest_offer(near, (*row)->name);
+    }
+    nearest_offer(near, GROUP_OF_ALL);
     const char *intro = "; groups are ";
     for (const struct workload *const *row = workload_table; *row != NULL; row++) {
         const char *groups = (*row)->groups;
@@ -81,6 +86,7 @@ static void known_workloads(char *out, size_t out_bytes) {
             for (const struct workload *const *before = workload_table; before != row; before++)
                 is_first = is_first && !is_in_group(*before, group);
             if (is_first) {
+                nearest_offer(near, group);
                 n += (size_t)snprintf(out + n, out_bytes - n, "%s%s", intro, group);
                 intro = ", ";
             }
@@ -91,22 +97,35 @@ static void known_workloads(char *out, size_t out_bytes) {
         snprintf(out + n, out_bytes - n, ", %s", GROUP_OF_ALL);
 }
 
+static int unknown_workload(const char *name, const char *what, struct problem *p) {
+    char known[1024];
+    struct nearest near;
+    nearest_start(&near, name);
+    known_workloads(known, sizeof known, &near);
+    return problem_set(p, EINVAL, "unknown %s '%s'%s; workloads are %s", what, name, nearest_hint(&near),
+                       known);
+}
+
 /* NAME@PRESET, at the position of the @. */
 static int select_preset(struct options *o, const char *name, const char *at, struct problem *p) {
     char base[64], known[512] = "none";
     snprintf(base, sizeof base, "%.*s", (int)(at - name), name);
     const struct workload *row = workload_find(base);
     if (row == NULL)
-        return problem_set(p, EINVAL, "unknown workload '%s' before the @", base);
+        return unknown_workload(base, "workload", p);
     size_t n = 0;
+    struct nearest near;
+    nearest_start(&near, at + 1);
     for (const struct preset *preset = row->presets; preset != NULL && preset->name != NULL; preset++) {
         if (strcmp(preset->name, at + 1) == 0)
             return selection_add(o, row, preset, p);
+        nearest_offer(&near, preset->name);
         if (n < sizeof known)
             n += (size_t)snprintf(known + n, sizeof known - n, "%s%s@%s", n > 0 ? ", " : "", base,
                                   preset->name);
     }
-    return problem_set(p, EINVAL, "%s has no parameter set '%s'; it has: %s", base, at + 1, known);
+    return problem_set(p, EINVAL, "%s has no parameter set '%s'%s; it has: %s", base, at + 1,
+                       nearest_hint(&near), known);
 }
 
 static int select_name(struct options *o, const char *name, struct problem *p) {
@@ -127,9 +146,7 @@ static int select_name(struct options *o, const char *name, struct problem *p) {
     }
     if (is_group)
         return 0;
-    char known[1024];
-    known_workloads(known, sizeof known);
-    return problem_set(p, EINVAL, "unknown workload or group '%s'; workloads are %s", name, known);
+    return unknown_workload(name, "workload or group", p);
 }
 
 static int select_argument(struct options *o, const char *arg, struct problem *p) {
@@ -159,11 +176,15 @@ static int select_default(struct options *o, struct problem *p) {
 static int unknown_param(const struct workload *row, const char *name, struct problem *p) {
     char known[512] = "none";
     size_t n = 0;
+    struct nearest near;
+    nearest_start(&near, name);
     for (const struct param *param = row->params; param->name != NULL; param++) {
+        nearest_offer(&near, param->name);
         if (n < sizeof known)
             n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n > 0 ? ", " : "", param->name);
     }
-    return problem_set(p, EINVAL, "%s has no parameter '%s'; it has: %s", row->name, name, known);
+    return problem_set(p, EINVAL, "%s has no parameter '%s'%s; it has: %s", row->name, name,
+                       nearest_hint(&near), known);
 }
 
 static const struct param *find_param(const struct workload *row, const char *name) {
@@ -172,12 +193,6 @@ static const struct param *find_param(const struct workload *row, const char *na
             return param;
     }
     return NULL;
-}
-
-static int unknown_workload(const char *name, struct problem *p) {
-    char known[1024];
-    known_workloads(known, sizeof known);
-    return problem_set(p, EINVAL, "unknown workload '%s'; workloads are %s", name, known);
 }
 
 /* Position of the parameter, or -errno with the reason. */
@@ -202,7 +217,7 @@ static int param_apply(struct options *o, char *spec, struct problem *p) {
     *equals = '\0';
     const struct workload *row = workload_find(spec);
     if (row == NULL)
-        return unknown_workload(spec, p);
+        return unknown_workload(spec, "workload", p);
     int64_t number = 0;
     int idx = param_parse(row, dot + 1, equals + 1, &number, p);
     if (idx < 0)
@@ -221,7 +236,7 @@ int selection_parse_choice(const char *name, const char *params, struct workload
                            struct problem *p) {
     const struct workload *row = workload_find(name);
     if (row == NULL)
-        return unknown_workload(name, p);
+        return unknown_workload(name, "workload", p);
     *out = (struct workload_choice){.row = row};
     bool is_given[WORKLOAD_MAX_PARAMS] = {false};
     char *copy = strdup(params);

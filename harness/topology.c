@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const placement_names[N_PLACEMENTS] = {"cores", "compact", "scatter", "none"};
+const char *const placement_names[N_PLACEMENTS + 1] = {"cores", "compact", "scatter", "none", NULL};
 
 const char *placement_name(enum placement placement) {
     return placement_names[placement];

@@ -33,6 +33,7 @@ struct topology {
 };
 
 const char *placement_name(enum placement placement);
+extern const char *const placement_names[]; /* ends with NULL */
 /* 0 or -EINVAL. */
 int placement_parse(const char *text, enum placement *out);
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from heapdyno.arguments import one_of
 from heapdyno.export import FORMATS
 from heapdyno.run import main_guard, print_warnings, read_run
 
@@ -14,7 +15,7 @@ def main(argv):
     parser = argparse.ArgumentParser(prog="run-bench export", description=__doc__.splitlines()[0],
                                      epilog=" ".join(__doc__.splitlines()[2:]), allow_abbrev=False)
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("--format", required=True, choices=FORMATS)
+    parser.add_argument("--format", required=True, **one_of(*FORMATS))
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     args = parser.parse_args(argv)
     run = read_run(args.run, need_manifest=True)

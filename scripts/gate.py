@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from heapdyno import columns, exact, gate_report
-from heapdyno.arguments import allocator_parts, fraction, seconds
+from heapdyno.arguments import allocator_parts, fraction, one_of, seconds
 from heapdyno.engine import Engine, EngineError, find_driver, print_plan
 from heapdyno.gate import Gate, duration_s, make_cells, replay
 from heapdyno.judge import EXIT_CODES, EXIT_USAGE, Rule, RuleError, Verdict, looks_up_to, overall
@@ -38,8 +38,8 @@ def parse(argv):
     what.add_argument("--threads", metavar="LIST",
                       help="at most the processing units of this machine (default: 1 up to those)")
     what.add_argument("--param", action="append", metavar="WORKLOAD.NAME=N")
-    what.add_argument("--load", choices=("dlopen", "preload"))
-    what.add_argument("--placement", choices=("cores", "compact", "scatter"))
+    what.add_argument("--load", **one_of("dlopen", "preload"))
+    what.add_argument("--placement", **one_of("cores", "compact", "scatter"))
     parser.add_argument("--exact", action="store_true",
                         help="compare counts in place of times: the allocator's instructions, calls that map "
                         "memory, page faults, peak RSS; one thread; needs no quiet machine")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from heapdyno import columns, paper, paper_plan, paper_report
-from heapdyno.arguments import allocators_of, fraction, seconds
+from heapdyno.arguments import allocators_of, fraction, one_of, seconds
 from heapdyno.engine import Engine, EngineError, find_driver, print_plan
 from heapdyno.gate import cell_name
 from heapdyno.progress import Progress
@@ -47,8 +47,8 @@ def parse(argv):
     what.add_argument("--threads", action="append", metavar="LIST",
                       help="default: 1 up to the processing units")
     what.add_argument("--param", action="append", metavar="WORKLOAD.NAME=N")
-    what.add_argument("--load", action="append", choices=("dlopen", "preload"))
-    what.add_argument("--placement", action="append", choices=("cores", "compact", "scatter", "none"))
+    what.add_argument("--load", action="append", **one_of("dlopen", "preload"))
+    what.add_argument("--placement", action="append", **one_of("cores", "compact", "scatter", "none"))
     what.add_argument("--membind", action="append", metavar="WHERE")
     how = parser.add_argument_group("how well")
     how.add_argument("--baseline", metavar="LABEL", help="what the others are set against")
@@ -65,7 +65,7 @@ def parse(argv):
     how.add_argument("--claim", action="append", default=[], metavar="CLAIM",
                      help="[throughput:|rss:]A>B@WORKLOAD[,THREADS], tested with Holm's correction; may be "
                      "given again")
-    how.add_argument("--correction", choices=("bh", "holm"), default="bh",
+    how.add_argument("--correction", **one_of("bh", "holm"), default="bh",
                      help="of all other differences (bh)")
     parser.add_argument("--seed", type=int, default=20060401, help="of the order (20060401)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="new folder (results/paper-DATE-TIME)")

@@ -10,6 +10,7 @@ import math
 import sys
 from pathlib import Path
 
+from heapdyno.arguments import one_of
 from heapdyno.run import RunError, main_guard, print_warnings, read_run
 from heapdyno.scaling import scalings
 
@@ -106,7 +107,7 @@ def main(argv):
     parser = argparse.ArgumentParser(prog="run-bench scaling", description=__doc__.splitlines()[0],
                                      epilog=" ".join(__doc__.splitlines()[3:]), allow_abbrev=False)
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder: results/...")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="of the tables (default: text)")
+    parser.add_argument("--format", **one_of(*FORMATS), default="text", help="of the tables (default: text)")
     args = parser.parse_args(argv)
     run = read_run(args.run, need_manifest=True)
     print_warnings("scaling", run.warnings)

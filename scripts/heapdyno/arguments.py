@@ -1,5 +1,6 @@
 """Arguments that several command lines have."""
 import argparse
+import difflib
 import re
 
 ALLOCATOR = re.compile(r"(?P<name>[^=\[,]+)(=(?P<path>[^\[,]+))?(\[(?P<config>[^\]]*)\])?")
@@ -16,6 +17,22 @@ def allocators_of(text):
     """The same for each of a list as --allocators takes it."""
     return [{key: value or "" for key, value in match.groupdict().items()}
             for match in ALLOCATOR.finditer(text)]
+
+
+def hint(written, known):
+    """` (did you mean WORD?)` for the known word nearest to what was written; empty when none is near."""
+    near = difflib.get_close_matches(written, known, n=1, cutoff=0.7)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def one_of(*allowed):
+    """What add_argument takes for an argument that is one of these words."""
+    def word(text):
+        if text not in allowed:
+            raise argparse.ArgumentTypeError(
+                f"'{text}': allowed are {', '.join(allowed)}{hint(text, allowed)}")
+        return text
+    return {"type": word, "metavar": f"{{{','.join(allowed)}}}"}
 
 
 def fraction(text):

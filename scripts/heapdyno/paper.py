@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import DegenerateDataWarning, bootstrap, norm
 
 from heapdyno import columns
+from heapdyno.arguments import hint
 from heapdyno.judge import p_above, p_below
 from heapdyno.summary import name_comparisons
 
@@ -68,10 +69,13 @@ def check_claim(claim, groups):
     about = [g for g in groups if claim.is_about(g.name, g.threads)]
     if not about:
         known = ", ".join(sorted({f"{g.name},{g.threads}" for g in groups}))
-        raise ClaimError(f"--claim '{claim.text}': there is no such cell; the plan has {known}")
+        near = hint(claim.comparison, {g.name for g in groups} - {claim.comparison})
+        raise ClaimError(f"--claim '{claim.text}': there is no such cell{near}; the plan has {known}")
     for label in (claim.left, claim.right):
         if label not in about[0].labels:
-            raise ClaimError(f"--claim '{claim.text}': {label} is none of {', '.join(about[0].labels)}")
+            labels = about[0].labels
+            raise ClaimError(f"--claim '{claim.text}': {label}{hint(label, labels)} is none of "
+                             f"{', '.join(labels)}")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,29 @@ setup() {
 @test "a library that is not there is refused" {
   refused "--allocators x=/nonexistent.so: x: cannot find the library '/nonexistent.so'" --allocators x=/nonexistent.so
 }
+@test "who wrote nearly a name is told which" {
+  refused "unknown workload or group 'larsn' (did you mean larson?); workloads are" --workloads larsn
+  refused "unknown workload or group 'memroy' (did you mean memory?)" --workloads memroy
+  refused "unknown workload 'larsn' (did you mean larson?)" --workloads larsn@paper
+  refused "larson has no parameter set 'papr' (did you mean paper?); it has: larson@" --workloads larson@papr
+  refused "larson has no parameter 'min_byte' (did you mean min_bytes?); it has:" --param larson.min_byte=3
+  refused "unknown workload 'larsn' (did you mean larson?)" --param larsn.min_bytes=3
+  refused "unknown allocator 'jemaloc' (did you mean jemalloc?); known are" --allocators jemaloc
+  refused "--placement core: allowed are cores, compact, scatter, none (did you mean cores?)" --placement core
+  refused "--load dlopn: allowed are dlopen, preload (did you mean dlopen?)" --load dlopn
+  refused "--membind interleaved: allowed are first-touch, interleave, or the number of a NUMA node (did you mean" \
+    --membind interleaved
+  refused "'comapre': neither an option nor a command (did you mean compare?)" comapre
+}
+@test "an interval of --rss without a unit is refused, for a second is seldom meant" {
+  refused "--rss 5: which unit? 5ms or 5s" --rss=5
+  refused "--rss 0.5: which unit? 0.5ms or 0.5s" --rss=0.5
+  refused "--rss 5x: allowed are off, or a time from 1ms" --rss=5x
+}
+@test "a pass that none of the thread counts fits is refused" {
+  refused "--sharing needs a thread count above 1 in --threads" --sharing --threads 1
+  refused "--instructions callgrind counts with one thread: 1 must be in --threads" --instructions callgrind --threads 2..4
+}
 @test "an unknown option is refused" { refused "unrecognized option '--nosuch'" --nosuch; }
 @test "an argument is refused" { refused "'larson': neither an option nor a command" larson; }
 @test "an option without its value is refused" { refused "option '--threads' requires an argument" --threads; }

@@ -71,3 +71,17 @@ def test_wrapper_passes_by_an_interpreter_without_the_modules(tmp_path):
     done = subprocess.run([SCRIPTS / "python", "-c", "import pandas; print('right')"], capture_output=True,
                           text=True, env={**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"})
     assert (done.returncode, done.stdout) == (0, "right\n")
+
+
+@pytest.mark.parametrize("command, told", [
+    (("export.py", "RUN", "--format", "jnit"),
+     "--format: 'jnit': allowed are gobench, gbench, junit, markdown, bencher, github-action-benchmark "
+     "(did you mean junit?)"),
+    (("scaling.py", "RUN", "--format", "mardown"), "are text, markdown, csv (did you mean markdown?)"),
+    (("scaling.py", "RUN", "--format", "html"), "allowed are text, markdown, csv\n"),
+    (("gate.py", "--baseline", "a", "--candidate", "b", "--load", "prelaod"), "(did you mean preload?)"),
+    (("paper.py", "--placement", "compcat"), "cores, compact, scatter, none (did you mean compact?)"),
+    (("paper.py", "--correction", "home"), "allowed are bh, holm (did you mean holm?)")])
+def test_who_wrote_nearly_a_word_is_told_which(script, command, told):
+    done = script(*command)
+    assert done.returncode == 2 and told in done.stderr

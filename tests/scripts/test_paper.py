@@ -245,7 +245,9 @@ def test_a_claim_without_values_is_not_shown(tmp_path):
     ("arena>arena@larson", "both sides are arena"),
     ("arena>glibc@nothing", "no such cell; the plan has larson,1, pair,2"),
     ("arena>glibc@larson,2", "no such cell"),
-    ("arena>hoard@larson", "hoard is none of glibc, arena, mimalloc")])
+    ("arena>hoard@larson", "hoard is none of glibc, arena, mimalloc"),
+    ("arena>glbc@larson", "glbc (did you mean glibc?) is none of"),
+    ("arena>glibc@larsn", "there is no such cell (did you mean larson?); the plan has larson,1")])
 def test_claims_that_nothing_could_decide_are_refused(text, words):
     with pytest.raises(ClaimError) as error:
         paper.check_claim(parse_claim(text), make_groups(plan()))

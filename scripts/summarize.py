@@ -52,7 +52,7 @@ def print_text(text):
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        text = text.replace("±", "+-").encode("ascii", "replace").decode("ascii")
+        text = text.replace("±", "+-").replace("µ", "u").encode("ascii", "replace").decode("ascii")
     print(text, flush=True)
 
 

@@ -7,17 +7,17 @@ import pandas as pd
 from heapdyno import style
 from heapdyno.summary import has_equal_ops
 from heapdyno.syscalls import CALLS, PER_KOP, call_rows
-from heapdyno.units import RATES, rate_unit
+from heapdyno.units import rate_unit, time_unit
 
 WIDTH = 100
 MIB = 1024 * 1024
 
-TABLES = {
-    "ops_per_s": ("throughput, {unit} (more is better)", RATES[0][0], max),
+TABLES = {  # title, what values are divided by or how that is chosen by the medians, which of two is better
+    "ops_per_s": ("throughput, {unit} (more is better)", rate_unit, max),
     "peak_rss_bytes": ("peak RSS, MiB after a fixed number of operations (less is better)", MIB, min),
-    "lat_p50_ns": ("median latency, ns (less is better)", 1, min),
-    "lat_p99_ns": ("99th percentile of latency, ns (less is better)", 1, min),
-    "lat_p999_ns": ("99.9th percentile of latency, ns (less is better)", 1, min),
+    "lat_p50_ns": ("median latency, {unit} (less is better)", time_unit, min),
+    "lat_p99_ns": ("99th percentile of latency, {unit} (less is better)", time_unit, min),
+    "lat_p999_ns": ("99.9th percentile of latency, {unit} (less is better)", time_unit, min),
     "fragmentation": ("fragmentation, bytes held for each byte live at the peak (less is better)", 1, min),
     "retained_1s_bytes": ("retained, MiB held 1 s after everything was freed, threads alive (less is better)",
                           MIB, min),
@@ -30,9 +30,9 @@ TABLES = {
 def title_and_scale(metric, medians):
     """The title of a table of TABLES and what its values are divided by."""
     title, scale, _ = TABLES[metric]
-    if metric != "ops_per_s":
+    if not callable(scale):
         return title, scale
-    scale, unit = rate_unit(medians)
+    scale, unit = scale(medians)
     return title.format(unit=unit), scale
 
 

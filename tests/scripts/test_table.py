@@ -181,6 +181,15 @@ def test_the_unit_of_throughput_is_one_that_can_be_read():
     assert table.title_and_scale("peak_rss_bytes", [5.0])[1] == table.MIB
 
 
+def test_the_unit_of_latencies_is_one_that_can_be_read():
+    def unit(*values):
+        title, scale = table.title_and_scale("lat_p99_ns", values)
+        return title.partition(", ")[2].split()[0], scale
+    assert unit(10.2e6, 932e6) == ("ms", 1e6)
+    assert unit(932e3, 948e3, float("nan")) == ("µs", 1e3)
+    assert unit(20, 948e3) == ("ns", 1) and unit(0.5) == ("ns", 1) and unit() == ("ns", 1)
+
+
 def counted(allocator, threads, ops, **calls):
     """One row of the pass under strace; names of CALLS that are not given were never called."""
     columns = dict.fromkeys(("sys_mmap", "sys_munmap", "sys_mremap", "sys_madvise", "sys_mprotect", "sys_brk",

@@ -285,7 +285,7 @@ static const struct column column_table[] = {
     {"signal", "", "integer", "That ended the process", emit_signal, 0},
     {"why", "", "text", "Reason of a status that is not ok", emit_text, offsetof(struct record, why)},
     {"wrap", "", "text", "Command under which the process ran, as given with --wrap", emit_wrap, 0},
-    {"ambient", "", "text", "Variables that allocators read and that were set where run-bench was started, VAR=VALUE;VAR2=VALUE: they reach every allocator", emit_ambient, 0},
+    {"ambient", "", "text", "Variables that allocators or workloads read and that were set where run-bench was started, VAR=VALUE;VAR2=VALUE: they reach every cell", emit_ambient, 0},
     {"passive_line_fraction", "", "fraction", "Of the same lines, the share that is shared and in which a block was once freed by another thread than had allocated it (pass sharing)", FRACTION(passive_line_fraction)},
     {"sys_mmap", "calls", "integer", "Of the system calls, those of mmap (pass syscalls)", SYSCALLS(by_name[SYSCALL_MMAP])},
     {"sys_munmap", "calls", "integer", "munmap (pass syscalls)", SYSCALLS(by_name[SYSCALL_MUNMAP])},

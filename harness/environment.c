@@ -21,8 +21,9 @@ static bool has_prefix(const char *text, const char *const *prefixes) {
 }
 
 static bool is_ambient(const char *variable) {
-    static const char *const prefixes[] = {"MALLOC_",  "MIMALLOC_", "TCMALLOC_",       "TBB_", "SCUDO_",
-                                           "JEMALLOC", "ARENA_",    "GLIBC_TUNABLES=", NULL};
+    static const char *const prefixes[] = {
+        "MALLOC_", "MIMALLOC_",       "TCMALLOC_",           "TBB_", "SCUDO_", "JEMALLOC",
+        "ARENA_",  "GLIBC_TUNABLES=", "HEAPDYNO_FLEET_CSV=", NULL};
     return has_prefix(variable, prefixes);
 }
 

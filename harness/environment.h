@@ -27,7 +27,7 @@ int environment_make(struct environment *e, char *const *outside, const char *co
                      struct problem *p);
 void environment_free(struct environment *e);
 
-/* The variables of `outside` that allocators read, "VAR=VALUE;VAR2=VALUE" in the order of their names, empty
+/* The variables of `outside` that allocators or workloads read, "VAR=VALUE;VAR2=VALUE" in the order of their names, empty
  * without any: they reach every measured process and make another measurement of it. To be freed; NULL when out
  * of memory. */
 char *environment_describe_ambient(char *const *outside);

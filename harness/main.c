@@ -96,7 +96,7 @@ static int measure(struct options *o, const struct topology *t, const struct pla
     if (instruments_check(o, stderr, p) != 0 || bench_open(&b, o, t, p) != 0)
         return EXIT_USAGE;
     if (o->ambient[0] != '\0')
-        fprintf(stderr, "run-bench: warning: set outside, reaches every allocator: %s\n", o->ambient);
+        fprintf(stderr, "run-bench: warning: set outside, reaches every cell: %s\n", o->ambient);
     int code;
     if (o->plan != NULL && run->manifest != NULL)
         code = sweep_resume_plan(&b, reader, &run->folder, run->manifest, p);

@@ -151,7 +151,7 @@ PY
   OUT=$OUT.ambient
   MALLOC_TOP_PAD_=65536 MALLOC_ARENA_MAX=1 run bench --out "$OUT"
   [ "$status" -eq 0 ]
-  [[ "$output" == *"warning: set outside, reaches every allocator: MALLOC_ARENA_MAX=1;MALLOC_TOP_PAD_=65536"* ]]
+  [[ "$output" == *"warning: set outside, reaches every cell: MALLOC_ARENA_MAX=1;MALLOC_TOP_PAD_=65536"* ]]
   [ "$(column ambient | sort -u)" = 'MALLOC_ARENA_MAX=1;MALLOC_TOP_PAD_=65536' ]
   [ "$(printf '%s\n' "$plain" "$wrapped" "$(column cell_id)" | sort -u | wc -l)" -eq 6 ]
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness/environment.h"
@@ -47,6 +48,20 @@ static void only_what_is_known_passes(void **state) {
     environment_free(&e);
 }
 
+static void what_makes_another_measurement_is_described(void **state) {
+    (void)state;
+    char *outside[] = {(char[]){"PATH=/bin"}, (char[]){"MALLOC_CONF=x:y"},
+                       (char[]){"HEAPDYNO_FLEET_CSV=mine.csv"}, (char[]){"HEAPDYNO_BUILD=build"}, NULL};
+    char *text = environment_describe_ambient(outside);
+    assert_non_null(text);
+    assert_string_equal(text, "HEAPDYNO_FLEET_CSV=mine.csv;MALLOC_CONF=x:y");
+    free(text);
+    text = environment_describe_ambient(outside + 4);
+    assert_non_null(text);
+    assert_string_equal(text, "");
+    free(text);
+}
+
 static void configuration_wins(void **state) {
     (void)state;
     char *outside[] = {(char[]){"MALLOC_CONF=x:y"}, NULL};
@@ -80,6 +95,7 @@ static void tunables_are_merged(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_is_known_passes),
+        cmocka_unit_test(what_makes_another_measurement_is_described),
         cmocka_unit_test(configuration_wins),
         cmocka_unit_test(tunables_are_merged),
     };

@@ -161,6 +161,14 @@ void counting_wrap(const struct alloc_ops *inner, struct alloc_ops *outer);
 void counting_read(struct alloc_counts *out);
 
 /*
+ * The counters of the calling thread, which makes no call after that, for the one that comes in its place: so what they
+ * take does not grow with the threads that have lived. NULL when it has none; taking over NULL does nothing. The
+ * successor must be made after counting_hand_over and take over before its first call.
+ */
+void *counting_hand_over(void);
+void counting_take_over(void *counters);
+
+/*
  * Entries that note in which 64-byte lines the live blocks of which owner lie, and pass the calls on. For the sharing
  * pass only: the ledger takes 128 bytes for each line in which a block ever began or ended, and a lock for each call.
  * An owner is who asked for a block: 0, or the number that sharing_set_owner gave to the calling thread; threads that

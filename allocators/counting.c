@@ -1,7 +1,8 @@
 /*
  * Counting entries for the audit pass. Each thread counts in a block of its own, found through a thread-local
  * pointer; blocks outlive their threads, so that the sum is over all that ever called. Blocks are linked with
- * a compare-and-swap and never unlinked. Nothing here allocates from any malloc.
+ * a compare-and-swap and never unlinked; a thread may leave its block to a successor. Nothing here allocates from any
+ * malloc.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -139,4 +140,15 @@ void counting_read(struct alloc_counts *out) {
         .n_reallocs = sum[N_REALLOCS],
         .n_failed = sum[N_FAILED],
     };
+}
+
+void *counting_hand_over(void) {
+    struct block *block = own_block;
+    own_block = NULL;
+    return block;
+}
+
+void counting_take_over(void *counters) {
+    if (counters)
+        own_block = counters;
 }

@@ -30,6 +30,7 @@ struct slot {
     pthread_t thread;      /* serves now */
     pthread_t predecessor; /* has ended or is about to; joined by its successor */
     bool has_predecessor;
+    void *counters; /* left by the predecessor to its successor */
     int32_t tid;
     enum phase phase;
     bool is_started; /* entered the measured run; successors do not enter again */

@@ -36,9 +36,11 @@ static bool make_successor(struct slot *s) {
     s->predecessor = pthread_self();
     s->has_predecessor = true;
     s->worker->n_generations++;
+    s->counters = counting_hand_over();
     int err = pthread_create(&thread, &s->run->attr, slot_main, s);
     if (err == 0)
         return true;
+    counting_take_over(s->counters);
     s->has_predecessor = false;
     s->worker->n_generations--;
     cell_fail(&s->run->cell, err, "a successor thread could not be made");
@@ -116,6 +118,7 @@ void *slot_main(void *arg) {
     struct run *r = s->run;
 
     s->thread = pthread_self();
+    counting_take_over(s->counters);
     if (r->spec->pass == PASS_SHARING)
         sharing_set_owner(s->worker->idx + 1);
     if (r->spec->pass == PASS_LATENCY)

@@ -108,6 +108,18 @@ generations = [int(s["generations"]) for s in by["thread-churn"][1]]
 assert generations == sorted(generations) and generations[-1] > 2'
 }
 
+@test "rss: what is held does not grow with the threads that have lived, but for what the allocator keeps of them" {
+  # 20000 threads one after another: counters of their own would take 128 bytes of each.
+  quick --workloads thread-churn --allocators glibc --threads 1 --rss=2ms --ops 2000000 --param thread-churn.steps=100
+  judge_rss '
+(samples,) = series.values()
+last = int(samples[-1]["generations"])
+running = [s for s in samples if last / 2 <= int(s["generations"]) < last]
+grown = int(running[-1]["rss_bytes"]) - int(running[0]["rss_bytes"])
+print(last, len(running), grown)
+assert last == 20000 and len(running) > 20 and grown < 10000 * 32'
+}
+
 @test "rss: a cell that fails has neither numbers nor samples, and the next one has" {
   run quick "${SPARSE[@]}" --threads 1 \
     --allocators "crash=$BUILD/fixtures/crash.so[FAULT_AFTER=50000],sound=$BUILD/fixtures/sound.so"

@@ -100,12 +100,54 @@ static void counts_outlive_their_threads(void **state) {
     assert_int_equal(n.n_frees, N_THREADS * N_PAIRS);
 }
 
+static void *inherit_and_leave(void *counters) {
+    counting_take_over(counters);
+    counted.free(counted.alloc(10));
+    return counting_hand_over();
+}
+
+static void successors_share_the_counters_of_a_chain(void **state) {
+    struct alloc_counts before;
+    void *counters = NULL, *first = NULL;
+    (void)state;
+    counting_read(&before);
+    for (int i = 0; i < N_THREADS; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, inherit_and_leave, counters), 0);
+        assert_int_equal(pthread_join(thread, &counters), 0);
+        assert_non_null(counters);
+        first = first ? first : counters;
+        assert_ptr_equal(counters, first);
+    }
+    struct alloc_counts n = counts_since(&before);
+    assert_int_equal(n.n_allocs, N_THREADS);
+    assert_int_equal(n.n_frees, N_THREADS);
+}
+
+static void who_handed_over_counts_anew(void **state) {
+    struct alloc_counts before;
+    (void)state;
+    counting_read(&before);
+    counted.free(counted.alloc(10));
+    void *counters = counting_hand_over();
+    assert_non_null(counters);
+    assert_null(counting_hand_over());
+    counting_take_over(NULL);
+    counted.free(counted.alloc(10)); /* into other counters */
+    assert_ptr_not_equal(counting_hand_over(), counters);
+    counting_take_over(counters);
+    counted.free(counted.alloc(10));
+    assert_int_equal(counts_since(&before).n_allocs, 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(missing_entries_stay_missing),
         cmocka_unit_test(every_call_is_counted_once),
         cmocka_unit_test(failures_are_no_allocations),
         cmocka_unit_test(counts_outlive_their_threads),
+        cmocka_unit_test(successors_share_the_counters_of_a_chain),
+        cmocka_unit_test(who_handed_over_counts_anew),
     };
     return cmocka_run_group_tests_name("allocator_counting", tests, wrap, NULL);
 }

@@ -23,6 +23,7 @@ TABLES = {  # title, what values are divided by or how that is chosen by the med
                           MIB, min),
     "retained_5s_bytes": ("retained, MiB held 5 s after everything was freed, threads alive (less is better)",
                           MIB, min),
+    "drift_bytes": ("drift, bytes held more with each thread that was succeeded (less is better)", 1, min),
     "shared_line_fraction": ("64-byte lines with objects of several threads, % (less is better)", 0.01, min),
 }
 

@@ -92,6 +92,13 @@ def drift_of(folder, samples):
     return drift
 
 
+def test_the_table_has_the_drift(tmp_path):
+    row, = golden.watched("glibc", 1, workload="thread-churn")
+    run = read_run(golden.watched_run(tmp_path, [(row, churn(4000, noise=(0,)))]))
+    text = format_run(run, summarize(run))
+    assert re.search(r"drift, bytes held more with each .*\n.*\nthreads .*\nglibc +4000\n", text)
+
+
 @pytest.mark.parametrize("slope", (4096, 0, -512))
 def test_drift_is_bytes_a_generation_of_the_second_half(tmp_path, slope):
     assert drift_of(tmp_path, churn(slope)) == pytest.approx(slope, abs=2)

@@ -241,7 +241,8 @@ def format_legend(run, summary, width):
         n = shown.loc[shown["metric"] == metric, "n"]
         if len(n):
             name = title.partition(",")[0]
-            lines.append(f"{name}: median of n = {_span(n)} processes; {_noise(shown, metric)}")
+            line = f"{name}: median of n = {_span(n)} processes; {_noise(shown, metric)}"
+            lines += [line] if line not in lines else []  # what is retained at 1 and at 5 s
     n = summary.loc[summary["metric"].isin(PER_KOP), "n"]
     if len(n):
         lines.append(f"system calls: median of n = {_span(n)} processes under strace, which slows every "

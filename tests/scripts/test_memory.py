@@ -146,6 +146,7 @@ def test_the_table_has_fragmentation_and_what_is_kept_longest(tmp_path):
     text = format_run(run, summarize(run))
     assert "robson: fragmentation, bytes held for each byte live at the peak" in text
     assert "MiB held 5 s after" in text and "MiB held 1 s after" not in text
+    assert text.count("retained: median of n = 1 processes") == 1
     assert re.search(r"fragmentation.*\n.*\nthreads .*\narena +2\.00\nglibc +1\.50\n", text)
 
 

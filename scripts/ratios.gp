@@ -6,15 +6,19 @@ load here.'figure.gp'
 n_rows = |row_titles|
 n_columns = |column_titles|
 head = 60 + 5.4 * longest_column
-width = 205 + 78 * n_columns
+foot = 30 + 20 * |notes|
+# The last name reaches beyond its column.
+side = 5.6 * longest_column - 30
+names = longest_row < 18 ? 175.0 : 30 + 8.0 * longest_row
+width = int(names + 0.5) + 78 * n_columns + (side < 30 ? 30 : side)
 if (width < 760) { width = 760 }
-height = head + 42 * n_rows + 90
+height = head + 42 * n_rows + foot
 load here.'page.gp'
 
-set lmargin at screen 175.0 / width
-set rmargin at screen (175.0 + 78 * n_columns) / width
-set bmargin at screen above(90)
-set tmargin at screen above(90 + 42 * n_rows)
+set lmargin at screen names / width
+set rmargin at screen (names + 78 * n_columns) / width
+set bmargin at screen above(foot)
+set tmargin at screen above(foot + 42 * n_rows)
 set xrange [0.5:n_columns + 0.5]
 set yrange [n_rows + 0.5:0.5]
 unset border
@@ -28,7 +32,7 @@ do for [k = 1:|cell_text|] {
       fillcolor rgb cell_colour[k] fillstyle solid noborder
     if (!cell_is_decided[k]) {
       set object 3 * k + 2 rectangle center cell_column[k], cell_row[k] size 0.96, 0.92 front \
-        fillcolor rgb '#B8B8B8' fillstyle transparent pattern 4 noborder
+        fillcolor rgb '#999999' fillstyle transparent pattern 4 noborder
       set object 3 * k + 3 rectangle center cell_column[k], cell_row[k] size 0.55, 0.5 front \
         fillcolor rgb cell_colour[k] fillstyle solid noborder
     }

@@ -17,6 +17,9 @@ REFERENCES = ("glibc", "jemalloc", "arena")
 FULL = math.log(4)
 """Log ratio at which a colour is as strong as it gets."""
 
+MOST_ACROSS = 10
+"""Columns of a heat map that a page is wide enough for."""
+
 BETTER, WORSE = "#0072B2", "#D55E00"
 
 
@@ -92,15 +95,33 @@ def cell_colour(c, ratio):
     return style.faded(BETTER if c.is_better(ratio) else WORSE, strength)
 
 
+def heat_cells(c):
+    """(names across, names downwards, [(x, y, Ratio or None)]) of a heat map: allocators downwards, or across
+    where the workloads are too many for a page."""
+    names = style.short_names(c.labels)
+    across, down = [f"{p}, {c.threads[p]}" for p in c.comparisons], [names[b] for b in c.labels]
+    cells = [(x, y, c.ratios.get((label, comparison))) for y, label in enumerate(c.labels)
+             for x, comparison in enumerate(c.comparisons)]
+    if len(across) <= MOST_ACROSS:
+        return across, down, cells
+    return down, across, [(y, x, ratio) for x, y, ratio in cells]
+
+
 def heat_title(c):
     return f"{c.title}, as a multiple of {c.reference}'s"
 
 
-def heat_notes(c):
+def heat_notes(c, machine):
     """The lines below a heat map."""
     sense = "more" if c.is_more_better else "less"
     return (f"blue: better, which is {sense}; orange: worse; hatched: not told apart, the 95 % interval "
-            "holds 1 or n < 6", caption(c))
+            "holds 1 or n < 6", caption(c), *explanation(c.labels), machine)
+
+
+def explanation(labels):
+    """The line that says what shortened names stand for; none where there is nothing to say."""
+    explained = style.explain_names(style.short_names(labels))
+    return ("; ".join(explained),) if explained else ()
 
 
 def describe(c):

@@ -1,30 +1,24 @@
 """Draws the contrasts, a heat map and a forest plot, with matplotlib."""
 from heapdyno import style
-from heapdyno.contrast import caption, cell_colour, heat_notes, heat_title, is_decided
-from heapdyno.draw import FAINT, INK, Figure, Rectangle
-
-MOST_ACROSS = 10
-"""Columns of a heat map that a page is wide enough for."""
+from heapdyno.contrast import caption, cell_colour, heat_cells, heat_notes, heat_title, is_decided
+from heapdyno.draw import FAINT, INK, Figure, Rectangle, shortened
 
 
 def draw_heat(c, machine):
-    """Allocators downwards, workloads across, or the other way round where these are many; the number in a
-    cell is the ratio."""
-    names = style.short_names(c.labels)
-    across, down = [f"{p}, {c.threads[p]}" for p in c.comparisons], [names[b] for b in c.labels]
-    is_tall = len(across) > MOST_ACROSS
-    if is_tall:
-        across, down = down, across
-    left, top, right = max(1.75, 0.3 + 0.08 * max(map(len, down))), 0.6 + 0.056 * max(map(len, across)), 0.3
-    width, height = left + 0.78 * len(across) + right, top + 0.42 * len(down) + 0.9
+    """The cells of heat_cells; the number in a cell is the ratio."""
+    across, down, cells = heat_cells(c)
+    longest = max(map(len, across))
+    notes = heat_notes(c, machine)
+    left, top = max(1.75, 0.3 + 0.08 * max(map(len, down))), 0.6 + 0.056 * longest
+    bottom = 0.3 + 0.2 * len(notes)
+    right = max(0.3, 0.056 * longest - 0.3)  # which the last name reaches beyond its column
+    width, height = left + 0.78 * len(across) + right, top + 0.42 * len(down) + bottom
     width = max(width, 7.2)
     figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((left / width, 0.9 / height, 0.78 * len(across) / width,
+    axes = figure.add_axes((left / width, bottom / height, 0.78 * len(across) / width,
                             0.42 * len(down) / height))
-    for i, label in enumerate(c.labels):
-        for j, comparison in enumerate(c.comparisons):
-            x, y = (i, j) if is_tall else (j, i)
-            _heat_cell(axes, c, c.ratios.get((label, comparison)), x, y)
+    for x, y, ratio in cells:
+        _heat_cell(axes, c, ratio, x, y)
     axes.set_xlim(-0.5, len(across) - 0.5)
     axes.set_ylim(len(down) - 0.5, -0.5)
     axes.set_yticks(range(len(down)), down, fontsize=9)
@@ -34,7 +28,8 @@ def draw_heat(c, machine):
     for spine in axes.spines.values():
         spine.set_visible(False)
     texts = [(height - 0.3, heat_title(c), 13, "bold", INK)] + [
-        (0.55 - 0.2 * i, note, 8, "normal", FAINT) for i, note in enumerate((*heat_notes(c), machine))]
+        (bottom - 0.35 - 0.2 * i, shortened(note, 20 * int(width)), 8, "normal", FAINT)
+        for i, note in enumerate(notes)]
     for y, text, size, weight, colour in texts:
         figure.text(0.15 / width, y / height, text, fontsize=size, weight=weight, color=colour)
     return figure

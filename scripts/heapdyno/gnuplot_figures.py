@@ -75,16 +75,13 @@ def _heat_blocks(run, summary):
         c = contrast.contrast(run, summary, metric)
         if isinstance(c, str):
             continue
-        names = style.short_names(c.labels)
-        columns = [f"{name}, {c.threads[name]}" for name in c.comparisons]
-        cells = [(x, y, c.ratios.get((label, comparison))) for y, label in enumerate(c.labels, 1)
-                 for x, comparison in enumerate(c.comparisons, 1)]
+        across, down, cells = contrast.heat_cells(c)
         yield f"ratios-{file_name}", [
-            *_texts(contrast.heat_title(c), "", (*contrast.heat_notes(c), machine_of(run))),
-            array("row_titles", (text(names[label]) for label in c.labels)),
-            array("column_titles", map(text, columns)), f"  longest_column = {max(map(len, columns))}",
-            array("cell_column", (str(x) for x, _, _ in cells)),
-            array("cell_row", (str(y) for _, y, _ in cells)),
+            *_texts(contrast.heat_title(c), "", contrast.heat_notes(c, machine_of(run))),
+            array("row_titles", map(text, down)), f"  longest_row = {max(map(len, down))}",
+            array("column_titles", map(text, across)), f"  longest_column = {max(map(len, across))}",
+            array("cell_column", (str(x + 1) for x, _, _ in cells)),
+            array("cell_row", (str(y + 1) for _, y, _ in cells)),
             array("cell_text", (text("-" if r is None else f"{r.value:.2f}") for _, _, r in cells)),
             array("cell_colour", (text(contrast.cell_colour(c, r) if r else "") for _, _, r in cells)),
             array("cell_is_decided", (str(int(bool(r and contrast.is_decided(r)))) for _, _, r in cells))]

@@ -243,6 +243,7 @@ def format_legend(run, summary, width):
             name = title.partition(",")[0]
             line = f"{name}: median of n = {_span(n)} processes; {_noise(shown, metric)}"
             lines += [line] if line not in lines else []  # what is retained at 1 and at 5 s
+    lines += _clock_cost(run.samples)
     n = summary.loc[summary["metric"].isin(PER_KOP), "n"]
     if len(n):
         lines.append(f"system calls: median of n = {_span(n)} processes under strace, which slows every "
@@ -262,6 +263,19 @@ def format_legend(run, summary, width):
         lines.append("null and floor are references (a speed of light that shares nothing), never best")
     lines += style.explain_names(style.short_names(style.looks(summary["label"])))
     return [line for text in lines for line in _wrap(text, width)]
+
+
+def _clock_cost(samples):
+    """A line on what is in the latencies of single calls beside the calls; none where none were timed."""
+    if not {"lat_timer_median_ns", "rate_per_s"} <= set(samples.columns):
+        return []
+    is_call = (samples["pass"] == "latency") & (samples["status"] == "ok") & samples["rate_per_s"].isna()
+    costs = samples.loc[is_call, "lat_timer_median_ns"].dropna()
+    if costs.empty:
+        return []
+    cost = three_digits(costs.median())
+    return [f"latencies of single calls have the clock's own cost in them, {cost} ns: "
+            "what is near it is not told apart (docs/latency.md)"]
 
 
 def has_gaps(summary):

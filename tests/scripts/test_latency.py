@@ -10,6 +10,7 @@ from conftest import SCRIPTS
 from heapdyno.latency import beyond, format_time, latency_pictures, read_latency
 from heapdyno.run import RunError, read_run
 from heapdyno.summary import summarize
+from heapdyno.table import format_run
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEADER = ("cell_id", "allocator", "config", "workload", "threads", "repetition", "operation", "size_bytes",
@@ -116,6 +117,14 @@ def test_the_summary_has_percentiles_of_the_latency_pass_alone(run_of):
     medians = summary[summary["metric"].str.startswith("lat_")].set_index("metric")["median"].to_dict()
     assert medians == {"lat_p50_ns": 42, "lat_p99_ns": 168, "lat_p999_ns": 336}
     assert set(summary.loc[summary["metric"] == "lat_p50_ns", "pass"]) == {"latency"}
+
+
+def test_below_the_table_stands_what_the_clock_costs_where_single_calls_are_timed(run_of):
+    def text(**values):
+        run = run_of(three(**values))
+        return format_run(run, summarize(run), width=200)
+    assert "have the clock's own cost in them, 30.0 ns" in text()
+    assert "the clock's own cost" not in text(rate_per_s=1000)
 
 
 def test_places_and_units():

@@ -19,6 +19,7 @@ from heapdyno.figures import figures
 from heapdyno.report_gate import gate_view, read_gate
 from heapdyno.run import RunError, read_run
 from heapdyno.summary import summarize, write_summary
+from heapdyno.syscalls import CALLS, call_rows
 
 DATA = ("samples.csv", "pairs.csv", "rss.csv", "latency.csv", "gate.json", "gate.xml", "gate.md",
         "plan.csv", "manifest.json", "topology.xml")
@@ -143,7 +144,8 @@ def _part(summary, comparison, part_id, markers, drawings):
     return {"id": part_id, "name": comparison, "conditions": conditions,
             "figures": [d for d in drawings if d["comparison"] == comparison],
             "tables": [_table(cells[cells["metric"] == metric], metric, f"{part_id}-{metric}", markers)
-                       for metric in table.TABLES if (cells["metric"] == metric).any()]}
+                       for metric in table.TABLES if (cells["metric"] == metric).any()]
+            + _tables_of_calls(cells, part_id, markers)}
 
 
 def _table(cells, metric, table_id, markers):
@@ -159,10 +161,34 @@ def _table(cells, metric, table_id, markers):
                         "cells": [_cell(rows.get((label, threads)), best, scale) for label in labels]})
     names = style.short_names(labels)
     n = cells.loc[cells["n"] > 0, "n"]
-    return {"id": table_id, "title": title, "columns": columns,
+    return {"id": table_id, "title": title, "head": "threads", "columns": columns,
             "has_noise": any(cell["noise"] for c in columns for cell in c["cells"]),
             "rows": [(names[label], label, markers[label], i) for i, label in enumerate(labels)],
             "n": "" if n.empty else f"n = {n.min()}" + ("" if n.min() == n.max() else f" to {n.max()}")}
+
+
+def _tables_of_calls(cells, part_id, markers):
+    """System calls by name: a table a thread count."""
+    rows = call_rows(cells)
+    found = []
+    for threads in dict.fromkeys(threads for _, threads, _, _ in rows):
+        of_table = [row for row in rows if row[1] == threads]
+        names = style.short_names([label for label, _, _, _ in of_table])
+        columns = [{"threads": name, "is_over": any(is_over for _, _, is_over, _ in of_table),
+                    "cells": [_plain_cell(values[i]) for _, _, _, values in of_table]}
+                   for i, name in enumerate(CALLS.values())]
+        count = f"{threads:.0f} thread{'' if threads == 1 else 's'}"
+        found.append({"id": f"{part_id}-calls-{threads:.0f}", "title": f"{count}: {table.CALLS_TITLE}",
+                      "n": "", "head": "system call", "columns": columns, "has_noise": False,
+                      "rows": [(names[label], label, markers[label], i)
+                               for i, (label, _, _, _) in enumerate(of_table)]})
+    return found
+
+
+def _plain_cell(value):
+    is_known = value == value
+    return {"text": table.three_digits(value) if is_known else "-", "mark": "", "noise": "",
+            "kind": "" if is_known else "none"}
 
 
 def _cell(row, best, scale):

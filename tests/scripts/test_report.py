@@ -43,6 +43,17 @@ def plain(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
 
 
+def test_system_calls_have_a_table_by_name(tmp_path):
+    counted = [golden.row(**{"allocator": name, "threads": 2, "pass": "syscalls", "ops": 1000,
+                             "syscalls": n + 1, "sys_mmap": n, "sys_brk": 0})
+               for name, n in (("arena", 3), ("glibc", 40))]
+    text = plain(page_of(golden.write_run(tmp_path, rows() + counted)))
+    start = text.index("2 threads: system calls for each thousand operations, by name")
+    names = "all mmap munmap mremap madvise mprotect brk futex sched_yield"
+    assert text[start:].partition("(fewer is better) ")[2].startswith(
+        f"system call {names} arena 4.00 3.00 - - - - 0 - - glibc 41.0 40.0 - - - - 0 - - ")
+
+
 def write_gate(folder, verdict="fail", **values):
     """A gate with one cell, 12 pairs, 10 % slower."""
     pairs = ["cell,block,order,baseline_ns_per_op,candidate_ns_per_op,log_ratio,baseline_run_delay,"

@@ -11,6 +11,12 @@ if (!is_known) {
   exit status 2
 }
 system("mkdir -p '".out."'")
+figure = file_name.'-'.workload
+width = 960
+height = 580
+if (has_ideal) { caption = caption.'; dotted: '.ideal_text }
+if (remark eq '') { array notes[2] = [caption, machine] } else { array notes[3] = [caption, remark, machine] }
+load here.'page.gp'
 
 csv = run.'/summary.csv'
 set datafile separator comma
@@ -40,22 +46,14 @@ set lmargin at screen 0.08
 set rmargin at screen 0.76
 set bmargin at screen 0.19
 set tmargin at screen 0.85
-set label 1 heading at screen 0.02, 0.955 left noenhanced font 'DejaVu Sans Bold,14'
-set label 2 conditions at screen 0.02, 0.918 left noenhanced font ',8' textcolor rgb '#666666'
-notes = has_ideal ? caption.'; dotted: '.ideal_text : caption
-set label 3 notes at screen 0.02, 0.085 left noenhanced font ',8' textcolor rgb '#666666'
-set label 4 (remark eq '' ? machine : remark) at screen 0.02, 0.053 left noenhanced font ',8' textcolor rgb '#666666'
-set label 5 (remark eq '' ? '' : machine) at screen 0.02, 0.021 left noenhanced font ',8' textcolor rgb '#666666'
 
-set border 3 linecolor rgb '#222222'
 set logscale x 2
 set xrange [x_low:x_high]
-set xtics nomirror out ()
+set xtics ()
 do for [k = 1:n_threads] { set xtics add (sprintf('%d', int(thread_counts[k])) thread_counts[k]) }
 set xlabel 'threads' offset 0, 0.5
 set ylabel y_title
-set ytics nomirror out
-set grid ytics linetype 1 linewidth 0.5 linecolor rgb '#DDDDDD'
+set grid ytics linetype 1 linewidth 0.5 linecolor rgb rule
 set yrange [y_low:y_high]
 if (is_log) {
   set logscale y 10
@@ -68,28 +66,24 @@ set key at screen 0.785, 0.85 left top Left reverse noenhanced font ',9' samplen
 if (shade_from > 0) {
   set object 1 rectangle from first shade_from, graph 0 to first x_high, graph 1 behind \
     fillcolor rgb '#F1EFEA' fillstyle solid noborder
-  set label 6 'oversubscribed' at graph 1, graph 1.02 right font ',8' textcolor rgb '#666666'
+  set label 6 'oversubscribed' at graph 1, graph 1.02 right font ',8' textcolor rgb faint
 }
 do for [k = 1:|limit_at|] {
   if (limit_at[k] > 0) {
     set arrow from first limit_at[k], graph 0 to first limit_at[k], graph 1 nohead back \
-      dashtype 3 linecolor rgb '#666666' linewidth 0.8
-    set label limit_text[k] at first limit_at[k], graph 1.02 center font ',8' textcolor rgb '#666666'
+      dashtype 3 linecolor rgb faint linewidth 0.8
+    set label limit_text[k] at first limit_at[k], graph 1.02 center font ',8' textcolor rgb faint
   }
 }
 
 do for [kind in 'png svg'] {
-  if (kind eq 'png') {
-    set terminal pngcairo size 1440,870 font 'DejaVu Sans,10' fontscale 1.45 linewidth 1.6 background '#FFFFFF'
-  } else {
-    set terminal svg size 960,580 font 'DejaVu Sans,10' fontscale 1.3 linewidth 1 background '#FFFFFF'
-  }
-  set output out.'/'.file_name.'-'.workload.'.'.kind
+  eval terminal_of(kind)
+  set output file_of(kind)
   plot for [i = 1:n_lines] csv using (at(i)):(low(i)):(high(i)) with filledcurves \
          fillcolor rgb colours[i] fillstyle transparent solid 0.12 noborder notitle, \
        for [i = 1:n_lines] csv using (alone_at(i)):(y('median')):(low(i)):(high(i)) with yerrorbars \
          pointtype 0 linewidth 1.2 linecolor rgb colours[i] notitle, \
-       has_ideal ? ideal(x) : NaN with lines dashtype 3 linewidth 1 linecolor rgb '#666666' notitle, \
+       has_ideal ? ideal(x) : NaN with lines dashtype 3 linewidth 1 linecolor rgb faint notitle, \
        for [i = 1:n_fits] law(i, x) with lines dashtype 5 linewidth 0.8 linecolor rgb fit_colour[i] notitle, \
        for [i = 1:n_lines] csv using (at(i)):(y('median')) with linespoints linewidth 1.6 dashtype int(dashes[i]) \
          pointtype int(point_types[i]) pointsize 1.4 linecolor rgb colours[i] title titles[i]

@@ -49,10 +49,10 @@ METRICS = (
            is_per_op=True),
     Metric("calls that map memory", ("sys_mmap", "sys_munmap", "sys_mremap", "sys_madvise", "sys_mprotect",
                                      "sys_brk"), "syscalls", 0.02, 8),
-    # What 128 KiB of peak RSS are in pages: as few faults are no more than as little memory.
-    Metric("minor page faults", ("minflt",), "audit", 0.02, RSS_BYTES / PAGE_BYTES),
+    # What 128 KiB of peak RSS are in pages: as few faults are no more than as little memory. To faults and to
+    # the peak a thread adds that starts before the one it succeeds has given everything back.
+    Metric("minor page faults", ("minflt",), "audit", 0.02, RSS_BYTES / PAGE_BYTES, typical=min),
     # Without file pages: code becomes resident in windows of 64 KiB, at places that change with each process.
-    # A thread that starts before the one it succeeds has given everything back adds to the peak.
     Metric("peak RSS without file pages, in bytes", ("peak_anon_bytes",), "audit", 0, RSS_BYTES, typical=min))
 
 

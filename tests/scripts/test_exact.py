@@ -22,6 +22,8 @@ MIB = golden.MIB
     (INSTRUCTIONS, [0] * 5, [1] * 5, Verdict.FAIL),
     (FAULTS, [0] * 5, [32] * 5, Verdict.PASS),
     (FAULTS, [0] * 5, [33] * 5, Verdict.FAIL),
+    (FAULTS, [175, 281, 175, 175, 281], [281, 281, 281, 281, 175], Verdict.PASS),
+    (FAULTS, [175, 281, 175, 175, 281], [281] * 5, Verdict.INCONCLUSIVE),
     (FAULTS, [10000] * 5, [10200] * 5, Verdict.PASS),
     (FAULTS, [10000] * 5, [10201] * 5, Verdict.FAIL),
     (CALLS, [10] * 3, [18] * 3, Verdict.PASS),

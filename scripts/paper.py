@@ -256,6 +256,12 @@ def notes_on(run, groups):
     return notes
 
 
+def given(state):
+    """What the user chose in place of the pilot."""
+    chosen = {"window": "--duration" in state["options"], "number": bool(state["reps"])}
+    return tuple(what for what, is_given in chosen.items() if is_given)
+
+
 def report(state, folder, groups, without):
     """Writes everything; the Paper."""
     run = read_run(folder, need_manifest=True)
@@ -269,7 +275,7 @@ def report(state, folder, groups, without):
         run.run_id, machine, state["baseline"], state["correction"], groups, ratios,
         paper.explore(ratios, state["correction"]), claims,
         paper.geometric_means(run.samples, state["baseline"], seed), failures(run, groups, without),
-        notes_on(run, groups))
+        notes_on(run, groups), given(state))
     print_warnings("paper", run.warnings)
     (folder / "paper.md").write_text(paper_report.markdown(found), encoding="utf-8")
     (folder / "paper.tex").write_text(paper_report.latex(found), encoding="utf-8")

@@ -16,7 +16,7 @@ TITLES = {"throughput": ("Throughput", "more is better", "M op/s", 1e6),
 @dataclass(frozen=True)
 class Paper:
     """All that is said. `failures`: in words, cells and rows without a value; `notes`: what a reader has to
-    know of this run."""
+    know of this run; `given`: which of "window" and "number" the user chose in place of the pilot."""
     run_id: str
     machine: str
     baseline: str
@@ -28,6 +28,7 @@ class Paper:
     means: list
     failures: list
     notes: list
+    given: tuple = ()
 
     def metric(self, name):
         return [r for r in self.ratios if r.metric == name]
@@ -70,10 +71,14 @@ def method(paper):
     """How it was made, in sentences for a paper's text."""
     ns = sorted({g.n for g in paper.groups if g.n})
     n_text = f"n = {ns[0]}" if len(ns) == 1 else f"n = {ns[0]} to {ns[-1]}" if ns else "n = 0"
+    chosen = " and ".join(f"the {what}" for what in ("window", "number") if what not in paper.given)
+    given = " and ".join(f"the {what}" for what in paper.given)
+    how = "; ".join(([f"a pilot chose {chosen} (Kalibera and Jones 2013)"] if chosen else [])
+                    + ([f"{given} {'was' if chosen else 'were'} given"] if given else []))
     blocks = {"bh": "Benjamini-Hochberg (false discovery rate 5 %)", "holm": "Holm (any false one: 5 %)"}
     return [
         f"Each cell was run in {n_text} fresh processes, in randomised complete blocks whose order is "
-        "a Latin square; a pilot chose window and number (Kalibera and Jones 2013). Ratios are of medians, "
+        f"a Latin square; {how}. Ratios are of medians, "
         "with 95 % BCa bootstrap intervals that resample whole blocks. No value was left out as an outlier.",
         "Claims named before measuring were tested by exact one-sided sign tests over the blocks, with "
         "Holm's correction over all of them; every other difference is exploration, two-sided, corrected by "

@@ -1,5 +1,6 @@
 """The comparison for a paper: its plan, its statistics on known numbers, and its tables."""
 import csv
+import dataclasses
 import json
 import math
 import re
@@ -282,6 +283,15 @@ def test_markdown_has_claims_ratios_means_and_plan(tmp_path):
     assert "| larson, 2 threads | 3.81 | 0.750* [0.750, 0.750] | 1.000 [1.000, 1.000] |" in text
     assert "| larson, 1 thread | 30 | 0.10 s | 1.00 % | 2.00 % | 3.00 % | 1.35 % |" in text
     assert "- x: crash" in text and "fewer than 30" not in text
+
+
+@pytest.mark.parametrize("given, words", [
+    ((), "a pilot chose the window and the number (Kalibera and Jones 2013). R"),
+    (("window",), "a pilot chose the number (Kalibera and Jones 2013); the window was given. R"),
+    (("window", "number"), "Latin square; the window and the number were given. R")])
+def test_the_method_says_what_the_pilot_chose(tmp_path, given, words):
+    found = dataclasses.replace(make_paper(stored(tmp_path, CELLS)), given=given)
+    assert words in paper_report.markdown(found)
 
 
 def test_fewer_than_thirty_is_said(tmp_path):

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from heapdyno import doctor, inline_svg, standing, style, table
-from heapdyno.compare import fact
+from heapdyno.compare import PLACES, fact
 from heapdyno.figures import figures
 from heapdyno.report_gate import gate_view, read_gate
 from heapdyno.run import RunError, read_run
@@ -255,9 +255,10 @@ def _warnings_of_manifest(manifest):
         n = len(manifest["resumed"])
         found.append(Warn("resumed", f"The run was resumed {n} time{'' if n == 1 else 's'}: its parts were "
                           "measured at different times."))
-    if manifest.get("environment"):
+    reached = {k: v for k, v in (manifest.get("environment") or {}).items() if k not in PLACES}
+    if reached:
         found.append(Warn("environment", "Variables from outside reached the allocators: "
-                          + ", ".join(f"{k}={v}" for k, v in manifest["environment"].items()) + "."))
+                          + ", ".join(f"{k}={v}" for k, v in reached.items()) + "."))
     return found
 
 

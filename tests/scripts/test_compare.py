@@ -30,6 +30,12 @@ def test_ratio_and_its_bounds(tmp_path):
     assert change.is_other_library and reasons == []
 
 
+def test_where_a_build_lies_makes_no_difference(tmp_path):
+    a, b = run(tmp_path, "a", rates([1e6])), run(tmp_path, "b", rates([1e6]),
+                                                 environment={"HEAPDYNO_BUILD": "build/x"})
+    assert len(compare(a, b)[0]) == 1
+
+
 def test_few_values_have_no_bounds(tmp_path):
     (change,), _ = compare(run(tmp_path, "a", rates([1e6, 2e6])), run(tmp_path, "b", rates([1e6, 2e6])))
     assert change.low is None and change.ratio == 1 and not change.is_other_library

@@ -220,7 +220,7 @@ static uint64_t sparse_course_hold_ms(const int64_t *p, unsigned n_threads) {
 
 static const struct preset presets[] = {
     {"random-order", "survivors lie anywhere", {{"order", RANDOM}}},
-    {"quick", "the course that --quick watches", {{"cycles", 1}, {"hold_ms", 500}}},
+    {"quick", "the course that --quick watches", {{"hold_ms", 500}}},
     {0},
 };
 

@@ -12,9 +12,9 @@ setup() {
   common_setup
 }
 
-# One course of 40000 blocks and then 20000 small ones; nothing is larger than the fill.
+# One cycle of 40000 blocks and then 20000 small ones; nothing is larger than the fill.
 SPARSE=(--workloads sparse-survivor --param sparse-survivor.blocks=40000 --param sparse-survivor.second_bytes=16
-  --param sparse-survivor.hold_ms=100)
+  --param sparse-survivor.cycles=1 --param sparse-survivor.hold_ms=100)
 
 quick() {
   "$BENCH" --quick --reps 1 --ops 20000 --out "$OUT" "$@"

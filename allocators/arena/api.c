@@ -178,7 +178,7 @@ static struct api_block api_look_up(const void *p) {
     if (block.chunk->magic == CHUNK_HUGE_MAGIC) {
         if (UTIL_UNLIKELY(huge_payload(block.chunk) != p))
             os_die("free of an interior pointer", p);
-        if (UTIL_UNLIKELY(block.chunk->huge_is_cached))
+        if (UTIL_UNLIKELY(huge_is_cached(block.chunk)))
             os_die("double free of", p);
         block.is_huge = true;
         block.bytes = block.chunk->huge_bytes;

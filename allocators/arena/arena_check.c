@@ -85,14 +85,14 @@ static const char *check_huge(struct arena *arena) {
         CHECK(huge->magic == CHUNK_HUGE_MAGIC);
         CHECK(huge->owner == arena);
         CHECK(chunk_is_registered(chunk_base(huge)));
-        CHECK(huge->huge_is_cached == (tail == 0));
-        n_cached += huge->huge_is_cached;
-        n_unused_bytes += huge->huge_is_cached ? huge->huge_bytes : tail;
+        CHECK(tail != 0);
+        n_cached += huge_is_cached(huge);
+        n_unused_bytes += huge_is_cached(huge) ? huge->huge_bytes : tail & ~CHUNK_HUGE_IS_FREED;
     }
     for (unsigned i = 0; i < ARENA_N_HUGE_LISTS; i++)
         for (struct list *at = arena->huge_cached[i].next; at != &arena->huge_cached[i]; at = at->next) {
             const struct chunk *huge = LIST_ENTRY(at, struct chunk, all_link);
-            CHECK(huge->huge_is_cached && util_lg_floor(huge->huge_bytes) == i);
+            CHECK(huge_is_cached(huge) && util_lg_floor(huge->huge_bytes) == i);
             n_cached--;
         }
     CHECK(n_cached == 0);

@@ -33,22 +33,24 @@ static inline void arena_count_huge_cached(struct arena *arena, size_t bytes) {
 static inline void arena_huge_uncache(struct arena *arena, struct chunk *huge) {
     list_unlink(&huge->all_link);
     list_unlink(&huge->dirty_link);
-    huge->huge_is_cached = false;
+    atomic_store_explicit(&huge->huge_tail, 0, memory_order_relaxed);
     arena_count_huge_cached(arena, -huge->huge_bytes);
 }
 
-/* Of a live block's tail: it was freed while a fork held huge_lock, and is to go when the tail does. */
-#define ARENA_HUGE_IS_FREED ((size_t)1)
-
-/* Makes the tail of a live block part of it. Holds huge_lock. */
-static void arena_huge_take_tail(struct arena *arena, struct chunk *huge) {
-    size_t tail = atomic_load_explicit(&huge->huge_tail, memory_order_relaxed);
-    if (UTIL_LIKELY(tail == 0))
-        return;
+static UTIL_NOINLINE void arena_huge_take_tail_slow(struct arena *arena, struct chunk *huge, size_t tail) {
+    if ((tail & (CHUNK_HUGE_IS_CACHED | CHUNK_HUGE_IS_FREED)) != 0)
+        os_die("double free of", huge_payload(huge));
     list_unlink(&huge->dirty_link);
     atomic_store_explicit(&huge->huge_tail, 0, memory_order_relaxed);
     arena_count_huge_cached(arena, -tail);
     huge->huge_bytes += tail;
+}
+
+/* Makes the tail of a live block part of it; aborts if it is not live. Holds huge_lock. */
+static inline void arena_huge_take_tail(struct arena *arena, struct chunk *huge) {
+    size_t tail = atomic_load_explicit(&huge->huge_tail, memory_order_relaxed);
+    if (UTIL_UNLIKELY(tail != 0))
+        arena_huge_take_tail_slow(arena, huge, tail);
 }
 
 /* Cuts a live block without a tail down to `bytes`. A tail of a few times its size stays, to grow into: it is dirty and
@@ -147,8 +149,10 @@ static UTIL_NOINLINE void arena_huge_drop(struct arena *arena, struct chunk *hug
  * it next finds the mark. The exchange fails if that has happened since, and the block is on no list. */
 static UTIL_NOINLINE void arena_huge_free_in_fork(struct arena *arena, struct chunk *huge) {
     size_t tail = atomic_load_explicit(&huge->huge_tail, memory_order_relaxed);
+    if (UTIL_UNLIKELY((tail & (CHUNK_HUGE_IS_CACHED | CHUNK_HUGE_IS_FREED)) != 0))
+        os_die("double free of", huge_payload(huge));
     if (tail == 0 ||
-        !atomic_compare_exchange_strong_explicit(&huge->huge_tail, &tail, tail | ARENA_HUGE_IS_FREED,
+        !atomic_compare_exchange_strong_explicit(&huge->huge_tail, &tail, tail | CHUNK_HUGE_IS_FREED,
                                                  memory_order_acq_rel, memory_order_acquire))
         arena_huge_drop(arena, huge);
 }
@@ -161,15 +165,13 @@ void arena_huge_free(struct chunk *huge) {
         arena_huge_free_in_fork(arena, huge);
         return;
     }
-    if (UTIL_UNLIKELY(huge->huge_is_cached))
-        os_die("double free of", huge_payload(huge));
     arena_huge_take_tail(arena, huge);
     if (UTIL_UNLIKELY(arena->dirty_decay.time_ms == 0)) {
         lock_release(&arena->huge_lock);
         arena_huge_drop(arena, huge);
         return;
     }
-    huge->huge_is_cached = true;
+    atomic_store_explicit(&huge->huge_tail, CHUNK_HUGE_IS_CACHED, memory_order_relaxed);
     huge->huge_is_zeroed = false;
     list_push_head(&arena->huge_cached[arena_huge_list_of(huge->huge_bytes)], &huge->all_link);
     list_push_tail(&arena->huge_oldest, &huge->dirty_link);
@@ -221,8 +223,8 @@ void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move) {
 static void arena_huge_purge_tail(struct arena *arena, struct chunk *huge) {
     void *at = (char *)huge_payload(huge) + huge->huge_bytes;
     size_t tail = atomic_exchange_explicit(&huge->huge_tail, 0, memory_order_acq_rel);
-    bool is_freed = (tail & ARENA_HUGE_IS_FREED) != 0;
-    tail &= ~ARENA_HUGE_IS_FREED;
+    bool is_freed = (tail & CHUNK_HUGE_IS_FREED) != 0;
+    tail &= ~CHUNK_HUGE_IS_FREED;
     list_unlink(&huge->dirty_link);
     arena_count_huge_cached(arena, -tail);
     atomic_fetch_sub_explicit(&arena->n_huge_bytes, tail, memory_order_relaxed);
@@ -240,7 +242,7 @@ void arena_huge_purge(struct arena *arena, size_t n_pages_limit) {
            atomic_load_explicit(&arena->n_huge_cached_bytes, memory_order_relaxed) >> PAGE_LG >
                n_pages_limit) {
         struct chunk *huge = LIST_ENTRY(arena->huge_oldest.next, struct chunk, dirty_link);
-        if (!huge->huge_is_cached) {
+        if (!huge_is_cached(huge)) {
             arena_huge_purge_tail(arena, huge);
             continue;
         }

@@ -33,6 +33,10 @@
 /* Map byte of a page that holds no object that a thread cache may take: header, free, inside or uncached. */
 #define CHUNK_MAP_NONE 50
 
+/* Marks in huge_tail. The first: freed while a fork held huge_lock, to go when the tail does. */
+#define CHUNK_HUGE_IS_FREED ((size_t)1)
+#define CHUNK_HUGE_IS_CACHED ((size_t)2)
+
 struct chunk {
     uint32_t magic;
     uint32_t longest_pages; /* upper bound of the longest range of free pages */
@@ -45,10 +49,11 @@ struct chunk {
     uint32_t n_free_pages, n_dirty_pages, n_muzzy_pages, bucket;
     bool is_thp; /* it has been asked that huge pages back it */
     /* For a huge block (CHUNK_HUGE_MAGIC) only: */
-    bool huge_is_cached, huge_is_zeroed;
+    bool huge_is_zeroed;
     size_t huge_bytes;  /* pages of the payload */
     size_t huge_offset; /* from the chunk's base to the payload */
-    /* Bytes behind the payload that are mapped and unused, changed by its arena under huge_lock. */
+    /* Bytes behind the payload that are mapped and unused, with CHUNK_HUGE_IS_FREED or not; or CHUNK_HUGE_IS_CACHED. In one
+     * word, so that a free has one thing to ask. Changed under its arena's huge_lock, but for the first of the marks. */
     _Atomic size_t huge_tail;
 } UTIL_ALIGN_LINE;
 

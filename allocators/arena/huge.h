@@ -34,6 +34,11 @@ static inline void *huge_payload(const struct chunk *huge) {
     return (void *)(chunk_base(huge) + huge->huge_offset);
 }
 
+/** Whether its arena has it as unused. */
+static inline bool huge_is_cached(const struct chunk *huge) {
+    return atomic_load_explicit(&huge->huge_tail, memory_order_relaxed) == CHUNK_HUGE_IS_CACHED;
+}
+
 /** Maps `bytes` more behind a payload that has no tail. False if that cannot be. Grown pages are zero. */
 bool huge_grow_in_place(struct chunk *huge, size_t bytes);
 

@@ -148,7 +148,7 @@ static UTIL_NOINLINE void arena_huge_drop(struct arena *arena, struct chunk *hug
 /* Freed while another thread forks. A block with a tail is on a list, which cannot be changed now: who takes the tail off
  * it next finds the mark. The exchange fails if that has happened since, and the block is on no list. */
 static UTIL_NOINLINE void arena_huge_free_in_fork(struct arena *arena, struct chunk *huge) {
-    size_t tail = atomic_load_explicit(&huge->huge_tail, memory_order_relaxed);
+    size_t tail = atomic_load_explicit(&huge->huge_tail, memory_order_acquire);
     if (UTIL_UNLIKELY((tail & (CHUNK_HUGE_IS_CACHED | CHUNK_HUGE_IS_FREED)) != 0))
         os_die("double free of", huge_payload(huge));
     if (tail == 0 ||
@@ -219,13 +219,14 @@ void *arena_huge_resize(struct chunk *huge, size_t bytes, bool may_move) {
 }
 
 /* Takes the tail off a live block that may be changed by its owner as soon as the lock is let go: what is still mapped
- * behind it keeps others off, so it can be unmapped then. Holds huge_lock, but for that. */
+ * behind it keeps others off, so it can be unmapped then. Holds huge_lock, but for that. The exchange comes last: who frees
+ * the block in a fork that has just ended does not wait for the lock, and unmaps it on seeing no tail. */
 static void arena_huge_purge_tail(struct arena *arena, struct chunk *huge) {
     void *at = (char *)huge_payload(huge) + huge->huge_bytes;
+    list_unlink(&huge->dirty_link);
     size_t tail = atomic_exchange_explicit(&huge->huge_tail, 0, memory_order_acq_rel);
     bool is_freed = (tail & CHUNK_HUGE_IS_FREED) != 0;
     tail &= ~CHUNK_HUGE_IS_FREED;
-    list_unlink(&huge->dirty_link);
     arena_count_huge_cached(arena, -tail);
     atomic_fetch_sub_explicit(&arena->n_huge_bytes, tail, memory_order_relaxed);
     lock_release(&arena->huge_lock);

@@ -1,6 +1,7 @@
 /*
  * Huge blocks used again: cut down with a tail to grow into, aligned ones found by their address, tails given back by a
- * purge, and blocks resized by several threads at once while others purge.
+ * purge, and blocks resized or freed by threads while others purge. The file under test is included, so that a block can be
+ * freed as in a fork.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,11 +10,12 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
+#include "allocators/arena/arena_huge.c"
 #define ARENA_PREFIXED 1
-#include "allocators/arena/arena.h"
 #include "allocators/arena/shim.h"
 
 #define MIB ((size_t)1 << 20)
@@ -217,6 +219,58 @@ static void threads_resize_while_others_purge(void **state) {
             assert_sound(arena_peek(i));
 }
 
+#define N_TAILED 64
+/* ThreadSanitizer keeps mappings of its own for each address that was ever unmapped, of which there may not be many. */
+#if defined(__SANITIZE_THREAD__)
+#define N_TAILED_ROUNDS 100
+#else
+#define N_TAILED_ROUNDS 400
+#endif
+
+static struct chunk *tailed[N_TAILED];
+static atomic_uint n_ready;
+
+static void await_both(void) {
+    atomic_fetch_add(&n_ready, 1);
+    while (atomic_load(&n_ready) != 2)
+        sched_yield();
+}
+
+/* Each one as soon as its tail has been taken: nobody else needs its header then. */
+static void *free_as_in_a_fork(void *arg) {
+    await_both();
+    for (int i = 0; i < N_TAILED; i++) {
+        while (atomic_load(&tailed[i]->huge_tail) != 0)
+            __builtin_ia32_pause();
+        memset(&tailed[i]->dirty_link, 0, sizeof tailed[i]->dirty_link);
+        arena_huge_free_in_fork(tailed[i]->owner, tailed[i]);
+    }
+    return arg;
+}
+
+static void a_block_without_its_tail_may_go_while_others_purge(void **state) {
+    (void)state;
+    only_plain();
+    arena_malloc_trim(0);
+    struct arena *arena = arena_of(cached_block());
+    for (int round = 0; round < N_TAILED_ROUNDS; round++) {
+        pthread_t thread;
+        for (int i = 0; i < N_TAILED; i++) {
+            char *p = arena_malloc(512 << 10);
+            assert_ptr_equal(arena_realloc(p, 256 << 10), p);
+            tailed[i] = chunk_of(p);
+        }
+        atomic_store(&n_ready, 0);
+        assert_int_equal(pthread_create(&thread, NULL, free_as_in_a_fork, NULL), 0);
+        await_both();
+        arena_purge(arena);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_sound(arena);
+        assert_int_equal(arena->n_huge, 0);
+        assert_int_equal(arena->n_huge_bytes, 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cut_block_grows_into_its_tail),
@@ -226,6 +280,7 @@ int main(void) {
         cmocka_unit_test(aligned_blocks_are_used_again),
         cmocka_unit_test(grown_bytes_are_zero_if_asked_for),
         cmocka_unit_test(threads_resize_while_others_purge),
+        cmocka_unit_test(a_block_without_its_tail_may_go_while_others_purge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -604,6 +604,9 @@ static void tcache_detach(void *arg) {
 
 bool tcache_set_arena(unsigned idx) {
     struct tcache_tls *tls = &tcache_tls;
+    /* The child would leave an arena behind that the fork does not hold, with this thread in it. */
+    if (lock_fork_is_own() && (arena_peek(idx) == NULL || !arena_peek(idx)->is_held_by_fork))
+        return false;
     struct arena *to = arena_get(idx), *from = tcache_arena();
     if (to == NULL)
         return false;

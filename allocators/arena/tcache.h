@@ -108,7 +108,8 @@ void tcache_free_slow(unsigned class_idx, void *p);
 /** Returns everything that the calling thread has cached. */
 void tcache_flush(void);
 
-/** Moves the calling thread to another arena; its cache is emptied. False: no such arena. */
+/** Moves the calling thread to another arena; its cache is emptied. False: no such arena, or the thread forks and does
+ *  not hold it. */
 bool tcache_set_arena(unsigned idx);
 
 /** Bytes requested by the thread so far, and of these (rounded to classes) no longer held by it. */

@@ -20,5 +20,5 @@ comma := ,
 $(B)/tests/arena_model_heap $(B)/tests/arena_model_faults: $(call obj,tests/fuzz/heap_ops.c tests/fuzz/heap_arena.c)
 $(B)/tests/arena_model_faults: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=os_sys_%,mmap munmap madvise mremap)
 $(B)/tests/arena_options: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=os_sys_%,current_node mbind read_file)
-$(B)/tests/arena_fork: LDFLAGS += -Wl,--wrap=os_futex_wait -Wl,--wrap=os_sys_mmap
+$(B)/tests/arena_fork: LDFLAGS += -Wl,--wrap=os_futex_wait -Wl,--wrap=os_sys_mmap -Wl,--wrap=os_current_cpu
 $(B)/tests/arena_retained: LDFLAGS += -Wl$(comma)--wrap=os_now_ns

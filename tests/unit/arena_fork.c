@@ -2,7 +2,7 @@
  * Forks while another thread is at work in the allocator: locks that no allocation takes, the background thread,
  * statistics, and moments of a fork that chance hits rarely (tests/stress/fork_storm.c leaves them to chance). The file
  * under test is included, so that its lock can be held over the fork. Threads are stopped in os_futex_wait and
- * os_sys_mmap, which the linker wraps.
+ * os_sys_mmap, which the linker wraps; so it does os_current_cpu, for threads that move.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,6 +24,7 @@ void __real_os_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t ti
 void __wrap_os_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void *__real_os_sys_mmap(void *hint, size_t bytes, int prot, int flags);
 void *__wrap_os_sys_mmap(void *hint, size_t bytes, int prot, int flags);
+unsigned __wrap_os_current_cpu(void);
 
 static _Atomic int stage; /* 1: the other thread is where it is to be; 2: it may go on */
 
@@ -251,6 +252,38 @@ static void a_thread_that_first_allocates_in_its_fork_keeps_its_arena(void **sta
     assert_int_equal(status, 0);
 }
 
+static unsigned current_cpu;
+
+unsigned __wrap_os_current_cpu(void) {
+    return current_cpu;
+}
+
+static void allocate_on_another_cpu(void) {
+    current_cpu = arena_n() - 1;
+    allocate_many();
+}
+
+static void *fork_and_move(void *arg) {
+    arena_free(arena_malloc(100));
+    in_prepare = allocate_on_another_cpu;
+    *(int *)arg = status_in_child(has_an_arena_of_the_table);
+    in_prepare = NULL;
+    return NULL;
+}
+
+static void a_thread_that_moves_in_its_fork_keeps_an_arena(void **state) {
+    (void)state;
+    pthread_t thread;
+    int status = -1;
+    assert_null(arena_peek(arena_n() - 1)); /* not held by the fork */
+    conf.is_percpu_arena = true;
+    assert_int_equal(pthread_create(&thread, NULL, fork_and_move, &status), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    conf.is_percpu_arena = false;
+    assert_int_equal(status, 0);
+    free_many();
+}
+
 static size_t count_fills(void) {
     struct stats_class sum;
     stats_sum_class(size_class_of(100), &sum);
@@ -335,6 +368,7 @@ int main(void) {
         cmocka_unit_test(a_thread_on_its_way_to_sleep_does_not_miss_the_fork),
         cmocka_unit_test(a_handler_in_the_child_allocates_whatever_others_did),
         cmocka_unit_test(a_thread_that_first_allocates_in_its_fork_keeps_its_arena),
+        cmocka_unit_test(a_thread_that_moves_in_its_fork_keeps_an_arena),
         cmocka_unit_test(a_thread_that_first_allocates_while_another_forks_gets_a_cache),
         cmocka_unit_test(what_was_allocated_during_a_fork_and_freed_is_given_back),
     };

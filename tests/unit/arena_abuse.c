@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define ARENA_PREFIXED 1
+#include "allocators/arena/arena.h"
 #include "allocators/arena/shim.h"
 
 #define SMALL 100
@@ -210,6 +211,33 @@ static void double_free_by_other_threads(void **state) {
                       0);
         assert_aborts("by two threads", free_there_twice, sizes[i], if_class(sizes[i], "double free of"), 0);
     }
+}
+
+static void begin_fork(size_t size) {
+    (void)size;
+    arena_fork_prepare();
+}
+
+static void free_again_in_a_fork(size_t size) {
+    (void)size;
+    arena_free(wrong);
+    in_a_thread(begin_fork);
+    arena_free(wrong);
+}
+
+static void shrink_and_free_twice_in_a_fork(size_t size) {
+    wrong = arena_realloc(wrong, size / 2);
+    in_a_thread(begin_fork);
+    arena_free(wrong);
+    arena_free(wrong);
+}
+
+/* Of the blocks whose frees then do without a lock. */
+static void double_free_while_another_thread_forks(void **state) {
+    (void)state;
+    assert_aborts("cached", free_again_in_a_fork, HUGE_BYTES, "double free of", 0);
+    if (!IS_HARDENED) /* which moves what is resized */
+        assert_aborts("with a tail", shrink_and_free_twice_in_a_fork, HUGE_BYTES, "double free of", 0);
 }
 
 /* What the one who gets the block a second time writes to its beginning. */
@@ -407,6 +435,7 @@ int main(void) {
         cmocka_unit_test(double_free_found_at_the_flush),
         cmocka_unit_test(double_free_across_a_flush),
         cmocka_unit_test(double_free_by_other_threads),
+        cmocka_unit_test(double_free_while_another_thread_forks),
         cmocka_unit_test(double_free_of_a_block_that_is_in_use_again),
         cmocka_unit_test(double_free_of_a_block_that_is_freed_again),
         cmocka_unit_test(interior_frees),

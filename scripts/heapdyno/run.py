@@ -256,6 +256,17 @@ def main_guard(program, main):
         os._exit(2)
 
 
+def write_output(path, text, is_ours=lambda head: False, is_forced=False):
+    """Writes text to the file path. A regular file that is there already is refused with a RunError, unless
+    is_forced or is_ours(its first 1000 bytes) says that this command wrote it."""
+    if path.is_file() and not is_forced:
+        with path.open("rb") as file:
+            if not is_ours(file.read(1000)):
+                raise RunError(f"{path}: there is such a file already; name "
+                               "another with --out, or overwrite it with --force")
+    path.write_text(text, encoding="utf-8")
+
+
 def print_warnings(program, warnings):
     for warning in warnings:
         print(f"{program}: warning {warning}", file=sys.stderr)

@@ -91,5 +91,10 @@ def test_command_line(tmp_path, script, run):
     done = script("export.py", run.folder, "--format", "markdown", "--out", tmp_path / "x.md")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "x.md").read_text() == export.to_markdown(run)
+    done = script("export.py", run.folder, "--format", "junit", "--out", tmp_path / "x.md")
+    assert done.returncode == 2 and "x.md: there is such a file" in done.stderr
+    assert (tmp_path / "x.md").read_text() == export.to_markdown(run)
+    done = script("export.py", run.folder, "--format", "junit", "--out", tmp_path / "x.md", "--force")
+    assert done.returncode == 0 and (tmp_path / "x.md").read_text() == export.to_junit(run)
     assert script("export.py", run.folder, "--format", "pdf").returncode == 2
     assert script("export.py", tmp_path, "--format", "gbench").returncode == 2

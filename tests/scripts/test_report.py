@@ -243,6 +243,20 @@ def test_bad_usage_is_refused(tmp_path, monkeypatch, args, words):
     assert not list(tmp_path.glob("**/*.html"))
 
 
+def test_only_a_report_is_overwritten_unless_forced(tmp_path, monkeypatch, capsys):
+    golden.write_run(tmp_path / "a", rows())
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("<!DOCTYPE html>\nwritten by hand\n")
+    with pytest.raises(RunError, match=r"page\.md: there is such a file.*--force"):
+        report.main(["a", "--out", "page.md"])
+    assert page.read_text() == "<!DOCTYPE html>\nwritten by hand\n"
+    assert report.main(["a", "--out", "page.md", "--force"]) == 0
+    written = page.read_text()
+    page.write_text(written + "stale")
+    assert report.main(["a", "--out", "page.md"]) == 0 and page.read_text() == written
+
+
 def test_a_refusal_is_exit_code_2_and_one_line(tmp_path, script):
     (golden.write_run(tmp_path, rows()) / "manifest.json").unlink()
     done = script("report.py", tmp_path)

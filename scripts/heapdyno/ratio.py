@@ -41,7 +41,8 @@ def values_of(samples, metric, metric_pass):
 
 
 def ratio_of(cell, of, other, place):
-    """The Ratio in a cell of `rates`; None when one of both has no value.
+    """The Ratio in a cell of `rates`; None when one of both has no value, or nothing was done in half of its
+    windows, of which no ratio tells anything.
 
     The interval resamples blocks (repetitions that both have), which keeps pairs together (percentile
     bootstrap); NaN under 6 blocks.
@@ -49,15 +50,18 @@ def ratio_of(cell, of, other, place):
     if of not in cell or other not in cell:
         return None
     mine, its = cell[of], cell[other]
-    value = float(np.median(list(mine.values())) / np.median(list(its.values())))
+    above, below = (float(np.median(list(values.values()))) for values in (mine, its))
+    if not (above > 0 and below > 0):
+        return None
     blocks = sorted(mine.keys() & its.keys())
     low = high = math.nan
     if len(blocks) >= 6:
         pairs = np.array([(mine[b], its[b]) for b in blocks])
         drawn = np.random.default_rng(SEED).integers(0, len(blocks), (N_RESAMPLES, len(blocks)))
         medians = np.median(pairs[drawn], axis=1)
-        low, high = np.percentile(medians[:, 0] / medians[:, 1], [2.5, 97.5])
-    return Ratio(*place, other, value, float(low), float(high))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = np.percentile(medians[:, 0] / medians[:, 1], [2.5, 97.5])
+    return Ratio(*place, other, above / below, float(low), float(high))
 
 
 def against_best(cells, of):

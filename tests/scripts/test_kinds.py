@@ -7,6 +7,7 @@ from heapdyno import contrast, drift, tradeoff
 from heapdyno.draw_contrast import draw_heat
 from heapdyno.figures import Drawing, LeftOut, all_figures
 from heapdyno.picture import picture
+from heapdyno.ratio import ratio_of
 from heapdyno.run import read_run
 from heapdyno.summary import summarize
 
@@ -133,3 +134,12 @@ def test_all_are_drawn_and_what_is_not_has_a_reason(tmp_path):
     left = {f.name: f.why for f in all_figures(run, summary) if isinstance(f, LeftOut)}
     assert "one allocator alone" in left["ratios-throughput, forest-throughput"]
     assert "fewer than two allocators" in left["tradeoff-larson"]
+
+
+def test_no_ratio_is_made_of_windows_in_which_nothing_was_done():
+    idle, busy = dict.fromkeys(range(8), 0.0), dict.fromkeys(range(8), 5.0)
+    idle[7] = 3.0
+    for cell in ({"a": idle, "b": busy}, {"a": busy, "b": idle}):
+        assert ratio_of(cell, "a", "b", ("larson", 2)) is None
+    ratio = ratio_of({"a": busy | {0: 0.0}, "b": busy | {1: 0.0}}, "a", "b", ("larson", 2))
+    assert ratio.value == 1 and ratio.low <= 1 <= ratio.high

@@ -12,6 +12,7 @@ import pandas as pd
 from heapdyno import columns, style
 from heapdyno.run import RunError, read_records
 from heapdyno.summary import name_comparisons
+from heapdyno.table import span_digits
 
 FILE = "latency.csv"
 KEY = ["cell_id", "repetition"]
@@ -177,8 +178,8 @@ def _caption(rows, is_call):
     text += f"; median of n = {_span(repetitions)} processes"
     text += "; band: lowest to highest" if repetitions.max() > 1 else ""
     if is_call:
-        step = rows["lat_timer_step_ns"].median()
-        text += f"; dotted: the clock's own cost, in every sample (it steps by {step:.3g} ns)"
+        text += ("; dotted: the clock's own cost, in every sample (it steps by "
+                 f"{span_digits(rows['lat_timer_step_ns'])} ns)")
     return text
 
 

@@ -149,7 +149,7 @@ def _part(summary, comparison, part_id, markers, drawings):
 
 
 def _table(cells, metric, table_id, markers):
-    title, scale = table.title_and_scale(metric, cells["median"])
+    title, scale = table.title_of(cells, metric)
     labels = list(style.looks(cells["label"]))
     rows = {(r["label"], r["threads"]): r for r in cells.to_dict("records")}
     columns = []
@@ -158,7 +158,7 @@ def _table(cells, metric, table_id, markers):
         best = table.best_of(present, metric)
         columns.append({"threads": f"{threads:.0f}",
                         "is_over": any(r["oversubscribed"] == 1 for r in present),
-                        "cells": [_cell(rows.get((label, threads)), best, scale) for label in labels]})
+                        "cells": [_cell(rows.get((label, threads)), best, scale, present) for label in labels]})
     names = style.short_names(labels)
     n = cells.loc[cells["n"] > 0, "n"]
     return {"id": table_id, "title": title, "head": "threads", "columns": columns,
@@ -191,17 +191,14 @@ def _plain_cell(value):
             "kind": "" if is_known else "none"}
 
 
-def _cell(row, best, scale):
+def _cell(row, best, scale, cells):
     """The cell of table.cell_text in its parts: value, mark, noise."""
-    text = "-" if row is None else table.cell_text(row, best, scale)
     if row is None or row["n"] == 0:
-        return {"text": text, "mark": "", "noise": "", "kind": "none"}
-    value, _, noise = text.partition("±")
-    number = value.rstrip(" *~!")
+        return {"text": "-" if row is None else table.status_text(row), "mark": "", "noise": "", "kind": "none"}
+    number, mark, noise, flags = table.cell_parts(row, best, scale, cells)
     kinds = {"*": "best" if standing.has_interval(row) else "first", "~": "open"}
-    noise = "±" + noise.replace("%", " %") if noise else ""
-    mark = value[len(number):].strip()
-    return {"text": number, "mark": mark, "noise": noise, "kind": kinds.get(mark[:1], "")}
+    return {"text": number, "mark": (mark + flags).strip(), "noise": noise.replace("%", " %"),
+            "kind": kinds.get(mark, "")}
 
 
 def _warnings(run, summary, gate):

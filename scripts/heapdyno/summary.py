@@ -29,9 +29,13 @@ OPTIONAL = {metric for metric, of_pass in METRICS.items() if of_pass in ("rss", 
     "shared_line_fraction", "fairness"}
 """Metrics that only some workloads have: no row in the summary for a cell that has none."""
 
+LATENCIES = tuple(metric for metric, of_pass in METRICS.items() if of_pass == "latency")
+
 COLUMNS = ("comparison", "label") + columns.IDENTITY + (
     "oversubscribed", "ops_target", "metric", "n", "median", "ci_lo", "ci_hi", "min", "max", "n_unmeasured",
-    "n_failed", "statuses")
+    "n_failed", "statuses", "resolution", "rate_per_s", "transaction_ops", "missed_fraction")
+"""`resolution`: the measurement knows no difference up to this, in the unit of the metric; NaN where nothing is
+known of it. The last three are of latencies under a rate."""
 
 
 def summarize(run):
@@ -57,6 +61,8 @@ def summarize(run):
             row["ops_target"] = cell["ops_target"].iloc[0] if cell["ops_target"].nunique() == 1 else None
             row["metric"] = metric
             row.update(_reduce(cell, metric))
+            if metric in LATENCIES:
+                row.update(_of_latency(cell[cell["status"] == "ok"]))
             rows.append(row)
     rows += _speedups(run, rows)
     summary = pd.DataFrame(rows, columns=COLUMNS)
@@ -107,6 +113,15 @@ def _reduce(cell, metric):
         row["median"], row["ci_lo"], row["ci_hi"] = median_interval(values)
         row["min"], row["max"] = values.min(), values.max()
     return row
+
+
+def _of_latency(ok):
+    """What the latencies of a cell are of, and what they cannot tell: the largest of its rows. Transactions are
+    timed with CLOCK_MONOTONIC, and not with the clock whose step is known."""
+    found = {c: ok[c].max() for c in ("rate_per_s", "transaction_ops", "missed_fraction") if c in ok}
+    if pd.isna(found.get("rate_per_s")) and "lat_timer_step_ns" in ok:
+        found["resolution"] = ok["lat_timer_step_ns"].max()
+    return found
 
 
 def has_equal_ops(cells):

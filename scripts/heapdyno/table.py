@@ -5,7 +5,7 @@ import textwrap
 import pandas as pd
 
 from heapdyno import style
-from heapdyno.summary import has_equal_ops
+from heapdyno.summary import LATENCIES, has_equal_ops
 from heapdyno.syscalls import CALLS, PER_KOP, call_rows
 from heapdyno.units import rate_unit, time_unit
 
@@ -35,6 +35,18 @@ def title_and_scale(metric, medians):
         return title, scale
     scale, unit = scale(medians)
     return title.format(unit=unit), scale
+
+
+def title_of(rows, metric):
+    """title_and_scale of the summary rows of one table, which says of latencies under a rate what was timed."""
+    title, scale = title_and_scale(metric, rows["median"])
+    rates = rows["rate_per_s"].dropna()
+    if metric not in LATENCIES or rates.empty:
+        return title, scale
+    ops = rows["transaction_ops"].dropna()
+    name, unit = title.split(",", 1)
+    length = f"of {_span(ops)} operations, " if len(ops) else ""
+    return f"{name}, transactions {length}from when due, {_span(rates)} a second,{unit}", scale
 
 
 CALLS_TITLE = "system calls for each thousand operations, by name (fewer is better)"
@@ -80,13 +92,18 @@ def best_of(cells, metric):
     return find_best(cells, TABLES[metric][2])
 
 
-def mark(row, best):
-    """`*` for the best, `~` where the interval overlaps that of the best, so that this run cannot tell them
-    apart."""
+def mark(row, best, cells):
+    """`*` for the best of these cells. `~` where this run cannot tell the row from it: their intervals overlap,
+    or the medians are no further apart than the measurement can see; then the best is `~` too."""
     if best is None or row["n"] == 0 or style.is_reference(row["label"]):
         return " "
     if best["n"] == 1 and not (best["metric"] in DETERMINISTIC and best["pass"] == "audit"):
         return " "
+    if row is best:
+        others = (c for c in cells if c is not best and c["n"] > 0 and not style.is_reference(c["label"]))
+        return "~" if any(_is_unseen(other, best) for other in others) else "*"
+    if _is_unseen(row, best):
+        return "~"
     if row["median"] == best["median"]:
         return "*"
     mine, its = bounds(row), bounds(best)
@@ -95,15 +112,25 @@ def mark(row, best):
     return " "
 
 
-def cell_text(row, best, scale):
-    """One cell of the table: value, mark, noise; or why there is no value."""
-    if row["n"] == 0:
-        return status_text(row)
-    text = three_digits(row["median"] / scale) + mark(row, best)
+def _is_unseen(row, best):
+    """Whether the medians are no further apart than the coarser of the two measurements can see."""
+    known = [r["resolution"] for r in (row, best) if not pd.isna(r["resolution"])]
+    return bool(known) and abs(row["median"] - best["median"]) <= max(known)
+
+
+def cell_parts(row, best, scale, cells):
+    """(value, mark, noise, flags) of a cell among these cells of its column, which has a value."""
+    flags = ("!" if row["n_failed"] else "") + ("#" if row["missed_fraction"] > 0 else "")
+    noise = ""
     limits = bounds(row)
     if limits and row["median"] > 0:
-        text += f"±{(limits[1] - limits[0]) / 2 / row['median'] * 100:.0f}%"
-    return text + ("!" if row["n_failed"] else "")
+        noise = f"±{(limits[1] - limits[0]) / 2 / row['median'] * 100:.0f}%"
+    return three_digits(row["median"] / scale), mark(row, best, cells), noise, flags
+
+
+def cell_text(row, best, scale, cells):
+    """One cell of the table: value, mark, noise, flags; or why there is no value."""
+    return status_text(row) if row["n"] == 0 else "".join(cell_parts(row, best, scale, cells))
 
 
 def status_text(row):
@@ -139,13 +166,14 @@ def format_run(run, summary, width=WIDTH):
 
 def format_table(of_table, metric, width):
     """The lines of one table, broken into blocks of thread counts where it is wider than `width`."""
-    title, scale = title_and_scale(metric, of_table["median"])
+    title, scale = title_of(of_table, metric)
     first = of_table.iloc[0]
     rows = {(r["label"], r["threads"]): r for r in of_table.to_dict("records")}
     labels = list(style.looks(of_table["label"]))
     columns = [_format_column(rows, labels, threads, metric, scale)
                for threads in sorted(of_table["threads"].unique())]
-    lines = [f"{first['comparison']}: {title}"] + _wrap(_conditions(first), width)
+    lines = textwrap.wrap(f"{first['comparison']}: {title}", width, subsequent_indent="  ")
+    lines += _wrap(_conditions(first), width)
     names = ["threads"] + list(style.short_names(labels).values())
     names_width = max(map(len, names))
     while columns:
@@ -183,7 +211,7 @@ def _format_column(rows, labels, threads, metric, scale):
     best = best_of(present, metric)
     is_over = any(c["oversubscribed"] == 1 for c in present)
     texts = [f"{threads:.0f}" + ("+" if is_over else " ")]
-    texts += ["-" if c is None else cell_text(c, best, scale) for c in cells]
+    texts += ["-" if c is None else cell_text(c, best, scale, present) for c in cells]
     return _align(texts)
 
 
@@ -249,8 +277,14 @@ def format_legend(run, summary, width):
         lines.append(f"system calls: median of n = {_span(n)} processes under strace, which slows every "
                      "call: those that wait for others (futex, sched_yield) tell no rate (docs/syscalls.md)")
     lines.append("* best median; ~ its interval overlaps that of the best: this run cannot tell them apart")
+    lines += _unseen(shown)
     if (shown["n_failed"] > 0).any():
         lines.append("! some repetitions failed: the number stands for the others only and is never best")
+    if (shown["missed_fraction"] > 0).any():
+        most = shown["missed_fraction"].max() * 100
+        lines.append(f"# up to {most:.2g} % of the transactions were not done by the "
+                     "end: the rate cannot be borne, and percentiles grow with the length of the run "
+                     "(docs/latency.md)")
     if (summary.loc[summary["metric"] == "ops_per_s", "n_unmeasured"] > 0).any():
         lines.append("none: the threads never all ran together, so there is no rate")
     if has_gaps(summary[summary["metric"].isin(TABLES)]):
@@ -276,6 +310,21 @@ def _clock_cost(samples):
     cost = three_digits(costs.median())
     return [f"latencies of single calls have the clock's own cost in them, {cost} ns: "
             "what is near it is not told apart (docs/latency.md)"]
+
+
+def _unseen(shown):
+    """A line on the differences that no measurement of the run could see; none where nothing is known of it."""
+    steps = shown.loc[shown["metric"].isin(LATENCIES), "resolution"].dropna()
+    if steps.empty:
+        return []
+    return [f"~ too where medians differ by no more than the clock's step, {span_digits(steps)} ns: of those "
+            "none is best"]
+
+
+def span_digits(values):
+    """`10` or `10 to 20`, to three digits."""
+    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def has_gaps(summary):

@@ -151,3 +151,41 @@ def test_both_programs_draw_it(tmp_path):
     usage = subprocess.run(["gnuplot", "-e", f"run='{tmp_path}'; workload='larson'; operation='fish'",
                             SCRIPTS / "latency.gp"], capture_output=True, text=True)
     assert usage.returncode == 2 and "there are: larson/malloc" in usage.stderr
+
+
+def line_of(text, label, heading):
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if heading in line)
+    return next(line for line in lines[start:] if line.startswith(label + " ")).split()[1:]
+
+
+def test_what_the_clock_cannot_see_crowns_nobody(tmp_path):
+    """The step is the largest of all rows: 10 ns in one process does not vouch for another with 20."""
+    samples = [sample(name, i + 1, p50, lat_timer_step_ns=10.0 if i else 20.0)
+               for name, p50 in (("glibc", 30.0), ("arena", 49.0), ("scudo", 51.0)) for i in range(6)]
+    run = read_run(golden.write_run(tmp_path, samples))
+    text = format_run(run, summarize(run))
+    shown = [line_of(text, name, "median latency")[0] for name in ("glibc", "arena", "scudo")]
+    assert shown == ["30.0~±0%", "49.0~±0%", "51.0"]
+    assert line_of(text, "glibc", "99th percentile")[0] == "120*±0%"
+    assert "no more than the clock's step, 20 ns" in text
+
+
+def test_the_caption_tells_the_range_of_the_clock_s_steps(run_of):
+    (p,) = latency_pictures(run_of([sample("glibc", i, 40, lat_timer_step_ns=10.0 * i) for i in (1, 2)]))
+    assert "steps by 10 to 20 ns" in p.caption
+
+
+def test_tables_of_transactions_say_so_and_mark_what_was_missed(tmp_path):
+    of_rate = {"rate_per_s": 5000, "transaction_ops": 100}
+    samples = [sample(name, i, p50, missed_fraction=missed, **of_rate)
+               for name, p50, missed in (("glibc", 9e6, 0.25), ("arena", 1e6, 0)) for i in (1, 2)]
+    run = read_run(golden.write_run(tmp_path, samples))
+    text = format_run(run, summarize(run))
+    for name in ("median latency", "99th percentile of latency"):
+        assert f"{name}, transactions of 100 operations, from when due, 5000 a second, " in text
+    assert line_of(text, "glibc", "median latency") == ["9.00", "±0%#"]
+    assert line_of(text, "arena", "median latency") == ["1.00*±0%"]
+    assert "# up to 25 % of the transactions were not done by the end" in text and "clock's step" not in text
+    of_calls = read_run(golden.write_run(tmp_path / "calls", [sample("glibc", 1, 30.0)]))
+    assert "transactions" not in format_run(of_calls, summarize(of_calls))

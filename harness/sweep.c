@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -117,6 +118,9 @@ static int run_all(struct sweep *s, struct problem *p) {
     return err;
 }
 
+/* The script's code when standard output was closed, as a shell gives it: the files are written by then. */
+#define CODE_PIPE_CLOSED (128 + SIGPIPE)
+
 /* The table and summary.csv are the scripts' work. 0, or the code the script ended with. */
 static int summarize(const struct sweep *s) {
     char python[PATH_MAX + 32], script[PATH_MAX + 32], folder[PATH_MAX];
@@ -130,6 +134,8 @@ static int summarize(const struct sweep *s) {
     const char *const argv[] = {python, script, folder, NULL};
     fflush(stdout);
     int code = program_run(argv);
+    if (code == CODE_PIPE_CLOSED)
+        return 0;
     if (code != 0)
         fprintf(stderr, "run-bench: no summary: %s %s %s ended with %d\n", python, script, folder, code);
     return code;

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -241,15 +242,18 @@ def _count_planned(path, warnings):
 
 def main_guard(program, main):
     """Runs main(argv); a RunError, or a file that cannot be written, becomes one line on stderr and exit
-    code 2."""
+    code 2. A closed standard output is 141, as of any program that SIGPIPE ends: never the 0 of a gate that
+    passes."""
     try:
-        sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        sys.exit(code)
     except RunError as error:
         print(f"{program}: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        os._exit(128 + signal.SIGPIPE)
     except OSError as error:
         print(f"{program}: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
         sys.stdout = None  # what is left in its buffer cannot be written either

@@ -176,3 +176,10 @@ setup() {
   [ "$status" -eq 4 ]
   [[ "$output" == *"cannot write to standard output"* ]]
 }
+
+@test "a reader who leaves early takes nothing from the exit code of a run" {
+  run bash -c "set -o pipefail; '$BENCH' --threads 1 --reps 1 --duration 0.02 --workloads larson \
+    --allocators glibc --out '$OUT' | head -c 1"
+  [ "$status" -eq 0 ]
+  [ -s "$OUT/summary.csv" ]
+}

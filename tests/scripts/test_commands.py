@@ -85,3 +85,15 @@ def test_wrapper_passes_by_an_interpreter_without_the_modules(tmp_path):
 def test_who_wrote_nearly_a_word_is_told_which(script, command, told):
     done = script(*command)
     assert done.returncode == 2 and told in done.stderr
+
+
+def test_a_closed_pipe_is_never_exit_code_0(tmp_path):
+    """Code 0 would be the PASS of a gate whose verdict nobody could read."""
+    golden.write_run(tmp_path, rows())
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run([SCRIPTS / "python", SCRIPTS / "summarize.py", tmp_path], stdout=write_end,
+                          stderr=subprocess.PIPE, text=True)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (141, "")
+    assert (tmp_path / "summary.csv").exists()

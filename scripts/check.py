@@ -5,10 +5,11 @@ Changes nothing. Exit codes: 0; with --strict 3 if anything is unfit.
 import argparse
 import json
 import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from heapdyno.doctor import FIT, UNFIT, Machine, examine
+from heapdyno.doctor import FIT, UNFIT, UNKNOWN, Machine, examine
 
 EXIT_UNFIT = 3
 
@@ -36,8 +37,9 @@ def main(argv):
     if args.json:
         print(json.dumps([asdict(f) for f in findings], indent=2))
     else:
-        n_unfit = sum(f.state == UNFIT for f in findings)
-        print("\n".join(as_text(findings) + ["", f"{n_unfit} of {len(findings)} are unfit"]))
+        n_of = Counter(f.state for f in findings)
+        print("\n".join(as_text(findings) + ["", f"of {len(findings)}: {n_of[UNFIT]} unfit, {n_of[UNKNOWN]} "
+                                             f"unknown, {n_of[FIT]} fit"]))
     return EXIT_UNFIT if args.strict and any(f.state == UNFIT for f in findings) else 0
 
 

@@ -88,7 +88,7 @@ def test_strict_refuses_an_unfit_machine(tmp_path, script):
     machine(tmp_path, **{"proc/sys/vm/overcommit_memory": "2"})
     done = script("check.py", "--root", tmp_path)
     assert done.returncode == 0 and "to change it: sysctl vm.overcommit_memory=0" in done.stdout
-    assert done.stdout.endswith("1 of 16 are unfit\n")
+    assert done.stdout.endswith("of 16: 1 unfit, 0 unknown, 15 fit\n")
     assert script("check.py", "--root", tmp_path, "--strict").returncode == 3
     findings = json.loads(script("check.py", "--root", tmp_path, "--json").stdout)
     assert {f["state"] for f in findings} == {FIT, UNFIT}
@@ -156,9 +156,11 @@ def test_activity_of_a_stored_run(manifest, name, state):
     assert {f.name: f.state for f in findings if f.state != FIT} == {name: state}
 
 
-def test_strict_before_a_run_refuses_an_unfit_machine():
+@pytest.mark.parametrize("words", [["--strict", "--list"],
+                                   ["--list", "--strict"], ["gate", "--exact", "--strict"]])
+def test_strict_among_the_words_refuses_an_unfit_machine(words):
     """The variable makes any machine unfit."""
-    done = subprocess.run([SCRIPTS.parent / "run-bench", "--strict", "--list"], capture_output=True,
+    done = subprocess.run([SCRIPTS.parent / "run-bench", *words], capture_output=True,
                           text=True, env={**os.environ, "GLIBC_TUNABLES": "glibc.pthread.rseq=0"})
     assert (done.returncode, done.stdout) == (3, "") and "unfit    restartable sequences" in done.stderr
 

@@ -65,6 +65,9 @@ def parse(argv):
     args.argv = ["gate", *argv]
     of_times = ("--delta", "--Delta", "--alpha", "--max-pairs", "--max-run-delay", "--window", "--budget",
                 "--replay", "--threads")
+    if args.exact and args.threads == "1":
+        args.threads = None
+        of_times = tuple(option for option in of_times if option != "--threads")
     clash = [option for option in of_times if any(word.split("=")[0] == option for word in argv)]
     if args.exact and clash:
         parser.error(f"--exact and {clash[0]} exclude each other")
@@ -156,6 +159,8 @@ def write_all(gate, folder, rule, args, names):
     figure = gate_report.forest(trials, rule, *names)
     if figure is not None:
         save(figure, folder / "gate")
+    else:
+        say("no gate.svg and gate.png: no pair of any cell was kept")
     return sorted(p.name for p in folder.iterdir())
 
 

@@ -122,3 +122,8 @@ def test_options_of_times_are_refused(script, option):
     done = script("gate.py", "--exact", "--baseline", "a", "--candidate", "b", option)
     assert done.returncode == 2
     assert f"--exact and {option.partition('=')[0]} exclude each other" in done.stderr
+
+
+def test_the_one_thread_of_an_exact_gate_may_be_said(script):
+    done = script("gate.py", "--exact", "--baseline", "a", "--candidate", "a", "--threads=1")
+    assert done.returncode == 2 and "--baseline and --candidate are the same" in done.stderr

@@ -96,13 +96,20 @@ static void write_watching(FILE *out, const struct plan *plan) {
                 (double)plan->options->rss_interval_ns / 1e6);
 }
 
+/* The end of a plural. */
+static const char *s_of(size_t n) {
+    return n == 1 ? "" : "s";
+}
+
 void plan_write_text(FILE *out, const struct plan *plan, const struct topology *t) {
     char membind[MEMBIND_NAME_MAX];
     const struct options *o = plan->options;
-    fprintf(out, "machine:    %u packages, %u NUMA nodes, %u cores, %u processing units%s\n", t->n_packages,
-            t->n_nodes, t->n_cores, t->n_pus, t->is_thissystem ? "" : " (not this machine: plan only)");
-    fprintf(out, "sweep:      %zu allocators x %zu workloads x %u thread counts x (%u audits + %u timed",
-            o->allocators.n, o->n_workloads, o->threads.n, o->reps, o->is_audit_only ? 0 : o->reps);
+    fprintf(out, "machine:    %u package%s, %u NUMA node%s, %u core%s, %u processing unit%s%s\n",
+            t->n_packages, s_of(t->n_packages), t->n_nodes, s_of(t->n_nodes), t->n_cores, s_of(t->n_cores),
+            t->n_pus, s_of(t->n_pus), t->is_thissystem ? "" : " (not this machine: plan only)");
+    fprintf(out, "sweep:      %zu allocator%s x %zu workload%s x %u thread count%s x (%u audit%s + %u timed",
+            o->allocators.n, s_of(o->allocators.n), o->n_workloads, s_of(o->n_workloads), o->threads.n,
+            s_of(o->threads.n), o->reps, s_of(o->reps), o->is_audit_only ? 0 : o->reps);
     if (o->latency.is_on)
         fprintf(out, " + %u latency", o->reps);
     fprintf(out, "%s%s%s)\n", o->instrument == INSTRUMENT_CALLGRIND ? " + 1 instructions" : "",

@@ -49,7 +49,7 @@ def title_of(rows, metric):
     return f"{name}, transactions {length}from when due, {_span(rates)} a second,{unit}", scale
 
 
-CALLS_TITLE = "system calls for each thousand operations, by name (fewer is better)"
+CALLS_TITLE = "system calls for each thousand operations, by name; all has every name (fewer is better)"
 
 DETERMINISTIC = {"shared_line_fraction"}
 """Metrics whose single values of the audit may be ranked. Of any other, one value without its noise names no

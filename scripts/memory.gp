@@ -27,8 +27,8 @@ set key at screen 0.785, 0.87 left top Left reverse noenhanced font ',9' samplen
 do for [kind in 'png svg'] {
   eval terminal_of(kind)
   set output file_of(kind)
-  plot has_live ? csv : '/dev/null' using (x_of('live', '')):(column('mib')) with filledcurves y=0 \
-         fillcolor rgb live_colour fillstyle solid noborder title has_live ? 'live bytes' : '', \
+  plot for [i = 1:has_live] csv using (x_of('live', '')):(column('mib')) with filledcurves y=0 \
+         fillcolor rgb live_colour fillstyle solid noborder title 'live bytes', \
        for [i = 1:n_lines] csv using (x_of('held', labels[i])):(column('mib')) with lines linewidth 1.6 \
          dashtype int(dashes[i]) linecolor rgb colours[i] title titles[i]
   set output

@@ -54,7 +54,8 @@ def draw_time_panel(p):
     _draw_curves(axes, p)
     axes.set_xlabel("seconds", labelpad=2)
     axes.tick_params(labelsize=9)
-    figure.text(0.01, 1 - 0.16 / height, "MiB held; grey: live", fontsize=9, color=INK)
+    figure.text(0.01, 1 - 0.16 / height, "MiB held" + ("; grey: live" if p.live else ""), fontsize=9,
+                color=INK)
     label_lines(axes, p)
     return figure
 
@@ -82,8 +83,11 @@ def draw_time_overview(pictures):
     figure.legend(handles=handles, loc="lower center", ncol=math.ceil(len(handles) / 2), frameon=False,
                   fontsize=8.5, bbox_to_anchor=(0.5, 0.36 / height))
     figure.text(0.02, 1 - 0.36 / height, "memory held over time, MiB", fontsize=13, weight="bold", color=INK)
-    figure.text(0.02, 0.24 / height, "one process a line; grey: live bytes, as with the first to have freed "
-                "everything", fontsize=8, color=FAINT)
+    note = "one process a line"
+    if any(p.live for p in pictures):
+        where = "" if all(p.live for p in pictures) else " where the workload counts them"
+        note += f"; grey: live bytes{where}, as with the first to have freed everything"
+    figure.text(0.02, 0.24 / height, note, fontsize=8, color=FAINT)
     figure.text(0.02, 0.08 / height, pictures[0].machine, fontsize=8, color=FAINT)
     return figure
 

@@ -2,6 +2,7 @@
 import math
 import re
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import golden
@@ -10,6 +11,7 @@ from conftest import SCRIPTS
 from golden import MIB
 
 from heapdyno.figures import all_figures
+from heapdyno.draw_memory import draw_time_overview, draw_time_panel
 from heapdyno.memory import derive
 from heapdyno.memory_picture import bar_pictures, time_pictures
 from heapdyno.run import RunError, read_run
@@ -239,3 +241,17 @@ def test_gnuplot_says_which_figures_there_are(tmp_path, script):
     other = subprocess.run(["gnuplot", "-e", f"run='{folder}'; figure='memory-fish'", SCRIPTS / "memory.gp"],
                            capture_output=True, text=True)
     assert other.returncode == 2 and "there are: memory-robson-2t retained-robson-2t" in other.stderr
+
+
+def test_without_live_bytes_nothing_speaks_of_grey(tmp_path):
+    row, = golden.watched("glibc", 1, rss_samples=3)
+    folder = golden.write_run(tmp_path, [row])
+    golden.write_series(folder, [(row, [(0.1, "", MIB, 0), (1, "", 3 * MIB, 0), (2, "", MIB, 0)])])
+    p, = time_pictures(read_run(folder))
+    assert p.live is None and "grey" not in p.caption
+    for figure in (draw_time_panel(p), draw_time_overview([p])):
+        assert not any("grey" in text.get_text() for text in figure.texts)
+    subprocess.run([sys.executable, SCRIPTS / "summarize.py", folder], check=True, capture_output=True)
+    drawn = subprocess.run(["gnuplot", "-e", f"run='{folder}'; figure='{p.name}'", SCRIPTS / "memory.gp"],
+                           capture_output=True, text=True)
+    assert drawn.returncode == 0 and drawn.stderr == ""

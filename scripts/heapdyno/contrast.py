@@ -115,7 +115,7 @@ def heat_notes(c, machine):
     """The lines below a heat map."""
     sense = "more" if c.is_more_better else "less"
     return (f"blue: better, which is {sense}; orange: worse; hatched: not told apart, the 95 % interval "
-            "holds 1 or n < 6", caption(c), *explanation(c.labels), machine)
+            "of the ratio holds 1 or n < 6", caption(c), *explanation(c.labels), machine)
 
 
 def explanation(labels):

@@ -84,12 +84,13 @@ def _view(run, prefix, colours):
             "allocators": run.manifest.get("allocators") or [], "commands": _commands(run, gate),
             "environment": run.manifest.get("environment") or {},
             "downloads": _downloads(run, summary), "gate": None, "aspects": [], "parts": [], "figures": [],
-            "records": [], "legend": [], "failures": [], "symbols": ""}
+            "has_ratios": False, "records": [], "legend": [], "failures": [], "symbols": ""}
     if gate is not None:
         view["gate"] = gate_view(run, gate, prefix, colours)
         return view
     drawings = [_figure(d, f"{prefix}-f{i}-", colours) for i, d in enumerate(figures(run, summary))
                 if not d.is_overview]
+    view["has_ratios"] = any(d["name"].startswith("ratios-") for d in drawings)
     view.update(_verdict(summary, prefix, colours))
     view["figures"] = [d for d in drawings if d["comparison"] is None]
     view["parts"] = [_part(summary, c, f"{prefix}-p{i}", view["markers"], drawings)
@@ -130,7 +131,7 @@ def _figure(drawing, prefix, colours):
     svg = inline_svg.inline(figure, prefix, f"{drawing.title}. {drawing.text}",
                             None if drawing.keeps_paper else colours)
     title = drawing.title.removeprefix(f"{drawing.comparison}: ")
-    return {"title": title, "comparison": drawing.comparison, "svg": Markup(svg),
+    return {"name": drawing.name, "title": title, "comparison": drawing.comparison, "svg": Markup(svg),
             "is_wide": is_wide,
             "is_titled": drawing.draw_narrow is None, "keeps_paper": drawing.keeps_paper}
 
@@ -158,7 +159,8 @@ def _table(cells, metric, table_id, markers):
         best = table.best_of(present, metric)
         columns.append({"threads": f"{threads:.0f}",
                         "is_over": any(r["oversubscribed"] == 1 for r in present),
-                        "cells": [_cell(rows.get((label, threads)), best, scale, present) for label in labels]})
+                        "cells": [_cell(rows.get((label, threads)), best, scale, present)
+                                  for label in labels]})
     names = style.short_names(labels)
     n = cells.loc[cells["n"] > 0, "n"]
     return {"id": table_id, "title": title, "head": "threads", "columns": columns,
@@ -194,11 +196,12 @@ def _plain_cell(value):
 def _cell(row, best, scale, cells):
     """The cell of table.cell_text in its parts: value, mark, noise."""
     if row is None or row["n"] == 0:
-        return {"text": "-" if row is None else table.status_text(row), "mark": "", "noise": "", "kind": "none"}
+        text = "-" if row is None else table.status_text(row)
+        return {"text": text, "mark": "", "noise": "", "kind": "none"}
     number, mark, noise, flags = table.cell_parts(row, best, scale, cells)
     kinds = {"*": "best" if standing.has_interval(row) else "first", "~": "open"}
-    return {"text": number, "mark": (mark + flags).strip(), "noise": noise.replace("%", " %"),
-            "kind": kinds.get(mark, "")}
+    return {"text": number, "mark": (mark + flags).strip(),
+            "noise": noise.replace("%", " %").replace(",", ", "), "kind": kinds.get(mark, "")}
 
 
 def _warnings(run, summary, gate):

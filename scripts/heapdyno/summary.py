@@ -4,7 +4,7 @@ import pandas as pd
 
 from heapdyno import columns
 from heapdyno.comparisons import name_comparisons
-from heapdyno.memory import derive
+from heapdyno.memory import MARKS, derive
 from heapdyno.run import RunWarning
 from heapdyno.scaling import scalings
 from heapdyno.stats import median_interval
@@ -34,8 +34,11 @@ LATENCIES = tuple(metric for metric, of_pass in METRICS.items() if of_pass == "l
 COLUMNS = ("comparison", "label") + columns.IDENTITY + (
     "oversubscribed", "ops_target", "metric", "n", "median", "ci_lo", "ci_hi", "min", "max", "n_unmeasured",
     "n_failed", "statuses", "resolution", "rate_per_s", "transaction_ops", "missed_fraction")
-"""`resolution`: the measurement knows no difference up to this, in the unit of the metric; NaN where nothing is
-known of it. The last three are of latencies under a rate."""
+"""`resolution`: the measurement knows no difference up to this, in the unit of the metric; NaN where nothing
+is known of it. The last three are of latencies under a rate."""
+
+LAG_BYTES = 64 * 4096
+"""Up to 64 pages of a change of the resident set the kernel keeps back for each thread or processor."""
 
 
 def summarize(run):
@@ -63,6 +66,9 @@ def summarize(run):
             row.update(_reduce(cell, metric))
             if metric in LATENCIES:
                 row.update(_of_latency(cell[cell["status"] == "ok"]))
+            if metric in MARKS:
+                n_pus = run.topology.n_pus if run.topology else 1
+                row["resolution"] = LAG_BYTES * max(row["threads"], n_pus)
             rows.append(row)
     rows += _speedups(run, rows)
     summary = pd.DataFrame(rows, columns=COLUMNS)
@@ -116,8 +122,8 @@ def _reduce(cell, metric):
 
 
 def _of_latency(ok):
-    """What the latencies of a cell are of, and what they cannot tell: the largest of its rows. Transactions are
-    timed with CLOCK_MONOTONIC, and not with the clock whose step is known."""
+    """What the latencies of a cell are of, and what they cannot tell: the largest of its rows. Transactions
+    are timed with CLOCK_MONOTONIC, and not with the clock whose step is known."""
     found = {c: ok[c].max() for c in ("rate_per_s", "transaction_ops", "missed_fraction") if c in ok}
     if pd.isna(found.get("rate_per_s")) and "lat_timer_step_ns" in ok:
         found["resolution"] = ok["lat_timer_step_ns"].max()

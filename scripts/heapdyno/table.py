@@ -38,7 +38,7 @@ def title_and_scale(metric, medians):
 
 
 def title_of(rows, metric):
-    """title_and_scale of the summary rows of one table, which says of latencies under a rate what was timed."""
+    """title_and_scale of the rows of one table, which says of latencies under a rate what was timed."""
     title, scale = title_and_scale(metric, rows["median"])
     rates = rows["rate_per_s"].dropna()
     if metric not in LATENCIES or rates.empty:
@@ -93,8 +93,8 @@ def best_of(cells, metric):
 
 
 def mark(row, best, cells):
-    """`*` for the best of these cells. `~` where this run cannot tell the row from it: their intervals overlap,
-    or the medians are no further apart than the measurement can see; then the best is `~` too."""
+    """`*` for the best of these cells. `~` where this run cannot tell the row from it: their intervals
+    overlap, or the medians are no further apart than the measurement can see; then the best is `~` too."""
     if best is None or row["n"] == 0 or style.is_reference(row["label"]):
         return " "
     if best["n"] == 1 and not (best["metric"] in DETERMINISTIC and best["pass"] == "audit"):
@@ -113,19 +113,37 @@ def mark(row, best, cells):
 
 
 def _is_unseen(row, best):
-    """Whether the medians are no further apart than the coarser of the two measurements can see."""
+    """Whether the medians are no further apart than the coarser of the two measurements can see. What is
+    below 0, as a resident set less its start can be, is as good as 0."""
     known = [r["resolution"] for r in (row, best) if not pd.isna(r["resolution"])]
-    return bool(known) and abs(row["median"] - best["median"]) <= max(known)
+    return bool(known) and abs(max(row["median"], 0) - max(best["median"], 0)) <= max(known)
 
 
 def cell_parts(row, best, scale, cells):
     """(value, mark, noise, flags) of a cell among these cells of its column, which has a value."""
     flags = ("!" if row["n_failed"] else "") + ("#" if row["missed_fraction"] > 0 else "")
-    noise = ""
     limits = bounds(row)
-    if limits and row["median"] > 0:
-        noise = f"±{(limits[1] - limits[0]) / 2 / row['median'] * 100:.0f}%"
+    if limits is None:
+        noise = ""
+    elif needs_ends(row):
+        noise = f"[{three_digits(limits[0] / scale)},{three_digits(limits[1] / scale)}]"
+    else:
+        half = (limits[1] - limits[0]) / 2
+        noise = f"±{half / row['median'] * 100 if half else 0:.0f}%"
     return three_digits(row["median"] / scale), mark(row, best, cells), noise, flags
+
+
+def needs_ends(row):
+    """Whether ± would mislead about the bounds of a summary row: they reach 0, or one lies more than a fifth
+    further from the median than the other and ± would be wrong by more than 5 % of the median."""
+    if bounds(row) is None:
+        return False
+    low, high = bounds(row)
+    if low == high:
+        return False
+    below, above = row["median"] - low, high - row["median"]
+    differ = abs(above - below)
+    return low <= 0 or (differ > 0.2 * max(below, above) and differ / 2 > 0.05 * row["median"])
 
 
 def cell_text(row, best, scale, cells):
@@ -276,7 +294,10 @@ def format_legend(run, summary, width):
     if len(n):
         lines.append(f"system calls: median of n = {_span(n)} processes under strace, which slows every "
                      "call: those that wait for others (futex, sched_yield) tell no rate (docs/syscalls.md)")
-    lines.append("* best median; ~ its interval overlaps that of the best: this run cannot tell them apart")
+    if any(needs_ends(row) for row in shown.to_dict("records")):
+        lines.append("[low,high] the ends themselves, where they reach 0 or lie so unevenly about the "
+                     "median that ± would mislead")
+    lines += _marks(shown)
     lines += _unseen(shown)
     if (shown["n_failed"] > 0).any():
         lines.append("! some repetitions failed: the number stands for the others only and is never best")
@@ -312,13 +333,34 @@ def _clock_cost(samples):
             "what is near it is not told apart (docs/latency.md)"]
 
 
+def _marks(shown):
+    """What `*` and `~` say, by what decides in the cells: intervals, or ranges where there is none."""
+    has_ci = shown["ci_lo"].notna()
+    is_range = ~has_ci & (shown["n"] > 1)
+    told = ": this run cannot tell them apart"
+    if has_ci.any() and is_range.any():
+        return ["* best median, where n < 6 a hint and no more; ~ its interval, or its range where n < 6, "
+                "overlaps that of the best" + told]
+    if has_ci.any():
+        return ["* best median; ~ its interval overlaps that of the best" + told]
+    if is_range.any():
+        return ["* best median, a hint and no more: with n < 6 nobody is shown best; ~ its range overlaps "
+                "that of the best" + told]
+    return ["* best value"] if shown["metric"].isin(DETERMINISTIC).any() else []
+
+
 def _unseen(shown):
-    """A line on the differences that no measurement of the run could see; none where nothing is known of it."""
+    """Lines on differences that no measurement of the run could see; none where nothing is known of it."""
     steps = shown.loc[shown["metric"].isin(LATENCIES), "resolution"].dropna()
-    if steps.empty:
-        return []
-    return [f"~ too where medians differ by no more than the clock's step, {span_digits(steps)} ns: of those "
-            "none is best"]
+    lines = []
+    if len(steps):
+        lines.append(f"~ too where medians differ by no more than the clock's step, {span_digits(steps)} ns: "
+                     "of those none is best")
+    batches = shown.loc[~shown["metric"].isin(LATENCIES), "resolution"].dropna() / MIB
+    if len(batches):
+        lines.append("~ too where what is retained differs by no more than the kernel's count of it can lag, "
+                     f"{span_digits(batches)} MiB, or is below 0: of those none is best")
+    return lines
 
 
 def span_digits(values):

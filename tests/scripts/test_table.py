@@ -229,3 +229,43 @@ def test_what_an_older_run_did_not_count_is_a_gap_and_not_zero(tmp_path):
     row["sys_futex"] = ""
     line = next(line for line in text_of(tmp_path, [row]).splitlines() if line.startswith("glibc"))
     assert line.split() == ["glibc", "2.00", "1.00", "0", "0", "0", "0", "0", "-", "0"]
+
+
+def retained(allocator, mibs):
+    base = golden.START_BYTES + golden.TABLE_BYTES
+    return [row for i, mib in enumerate(mibs)
+            for row in golden.watched(allocator, 2, repetition=i + 1, rss_samples=0,
+                                      retained_5s_rss_bytes=base + mib * golden.MIB)]
+
+
+def test_what_is_retained_near_zero_crowns_nobody(tmp_path):
+    """Two processors keep back up to 64 pages each: 0.5 MiB."""
+    rows = retained("arena", [-0.0547] * 6) + retained("glibc", [0.4375] * 6) + retained("scudo", [9] * 6)
+    text = text_of(tmp_path, rows)
+    shown = {name: cells(text, name, "retained")[0] for name in ("arena", "glibc", "scudo")}
+    assert shown == {"arena": "-0.0547~±0%", "glibc": "0.438~±0%", "scudo": "9.00"}
+    assert "can lag, 0.5 MiB" in text
+    text = text_of(tmp_path / "apart", rows[:6] + rows[12:])
+    assert cells(text, "arena", "retained") == ["-0.0547*±0%"]
+
+
+def test_uneven_bounds_are_shown_by_their_ends(tmp_path):
+    rows = golden.timed("glibc", 1, [90e6, 366e6, 11000e6]) + golden.timed("arena", 1, [900e6, 950e6, 1000e6])
+    text = text_of(tmp_path, rows)
+    assert cells(text, "glibc") == ["366~[90.0,11000]"] and cells(text, "arena") == ["950*±5%"]
+    assert "[low,high] the ends themselves" in text
+    below = text_of(tmp_path / "below", retained("arena", [-1, 1, 3]) + retained("glibc", [7, 8, 9]))
+    assert cells(below, "arena", "retained") == ["1.00*[-1.00,3.00]"]
+    assert "[low,high]" not in text_of(tmp_path / "even", rows[3:])
+
+
+def test_the_legend_speaks_of_intervals_only_where_there_are_some(tmp_path):
+    def legend(name, *ns):
+        rows = [r for t, n in enumerate(ns) for a in ("glibc", "arena")
+                for r in golden.timed(a, t + 1, [1e6] * n)]
+        return text_of(tmp_path / name, rows)
+    few = legend("few", 2)
+    assert "with n < 6 nobody is shown best" in few and "its interval" not in few
+    assert "* best median; ~ its interval overlaps" in legend("many", 6)
+    assert "or its range where n < 6" in " ".join(legend("both", 2, 6).split())
+    assert "* best" not in legend("one", 1)

@@ -90,6 +90,12 @@ def test_every_figure_of_the_run_is_in_it(tmp_path):
     for drawing in drawings:
         assert f'aria-label="{drawing.title}. ' in page
     assert page.count("<figure") == page.count('role="img"') == len(drawings)
+    assert "The heat maps follow another rule than the verdict" in page
+
+
+def test_without_a_heat_map_the_page_speaks_of_none(tmp_path):
+    page = page_of(golden.write_run(tmp_path, golden.timed("glibc", 1, [1e6] * 2)))
+    assert "<figure" in page and "heat map" not in page
 
 
 def test_nothing_is_fetched_and_nothing_runs(tmp_path):

@@ -304,8 +304,8 @@ def format_legend(run, summary, width):
     if (shown["missed_fraction"] > 0).any():
         most = shown["missed_fraction"].max() * 100
         lines.append(f"# up to {most:.2g} % of the transactions were not done by the "
-                     "end: the rate cannot be borne, and percentiles grow with the length of the run "
-                     "(docs/latency.md)")
+                     "end: where that is not near 0 the rate cannot be borne, and percentiles grow with the "
+                     "length of the run (docs/latency.md)")
     if (summary.loc[summary["metric"] == "ops_per_s", "n_unmeasured"] > 0).any():
         lines.append("none: the threads never all ran together, so there is no rate")
     if has_gaps(summary[summary["metric"].isin(TABLES)]):

@@ -42,7 +42,7 @@ planned() {
   n=$("$BENCH" --list --allocators glibc | grep -c '^  [a-z0-9-]*, version ')
   run "$BENCH" --dry-run --threads 1 --reps 1 --allocators glibc --workloads all,core,larson
   [ "$n" -gt 30 ]
-  [[ "$output" == *" 1 allocators x $n workloads x "* ]]
+  [[ "$output" == *" 1 allocator x $n workloads x "* ]]
 }
 
 @test "more threads than units are marked" {

@@ -1,68 +1,16 @@
 #include "tcache.h"
 
 #include <pthread.h>
-#include <string.h>
 
 #include "base.h"
-#include "conf.h"
 #include "os.h"
-
-/* Slots of a bin's array, the first of which is the NULL under the oldest object. */
-#define TCACHE_MIN_LG 4u
-#define TCACHE_MAX_LG 11u
-#define TCACHE_START_BYTES ((size_t)8 << 10) /* a bin may hold at first */
+#include "tcache_age.h"
 
 /* Capacity up to which a bin grows that runs dry but never full. */
 #define TCACHE_ALLOC_ONLY_MAX 64u
-/* Who returned so many objects in a row, of one class or of all, without asking for any between, only frees. What stays in
- * the cache when the thread sleeps may keep a page each, so until the next fill there is room only for so many objects of
- * all classes. */
-#define TCACHE_ROW 8192u
-#define TCACHE_ROW_CAPACITY 512u
-/* An object may keep a page, so a cache holds at most tcache_bytes divided by this of them. */
-#define TCACHE_BYTES_AN_OBJECT ((size_t)256)
+#define TCACHE_ALLOC_ONLY_BYTES ((size_t)64 << 10)
 /* Threads without a cache look at the clock every so many calls. */
 #define TCACHE_DIRECT_TICK 64u
-#define TCACHE_ALLOC_ONLY_BYTES ((size_t)64 << 10)
-/* A thread with so much time between two events allocates slowly: the next one comes after fewer bytes. */
-#define TCACHE_SLOW_NS ((uint64_t)8 * 1000 * 1000)
-#define TCACHE_GRANT_FACTOR 64
-#define TCACHE_GRANT_MIN 256
-/* What a slow thread did not use for an eighth of the decay time, and at least so long, it gives back. */
-#define TCACHE_IDLE_NS ((uint64_t)50 * 1000 * 1000)
-
-struct tcache_cold_bin {
-    void **base; /* place of the oldest object; base[-1] is NULL. NULL itself: no array yet */
-    void *marked;
-    uint16_t mark; /* index of the NULL that stands for `marked`; 0 = no mark */
-    uint16_t capacity;
-    uint8_t lg_slots;
-    uint32_t
-        n_only_freed; /* flushed in a row, without a malloc between that the mark or the bottom would have stopped */
-    bool has_filled, has_flushed; /* since the capacity last changed */
-    bool was_dry;                 /* since it was last aged */
-    uint16_t n_fill;
-    uint64_t n_filled, n_returned; /* objects, over the cache's life */
-};
-
-struct tcache {
-    struct list link;
-    struct tcache *next_in_pool;
-    struct tcache_tls *tls;
-    uint64_t open_bits, gc_bits; /* classes with a stack; of these, those still to be aged in this round */
-    size_t capacity_bytes, capacity_objects; /* sums over the bins */
-    size_t n_flushes;
-    size_t n_row;               /* objects flushed since a malloc last met the end or the mark of a stack */
-    unsigned idle_turn;         /* of arena_tick_idle */
-    int64_t granted;            /* the budget at the last event */
-    uint64_t n_allocated_bytes; /* until then */
-    uint64_t n_aged_bytes;      /* the same at the last step of ageing by bytes */
-    uint64_t last_event_ns, last_idle_ns; /* the latter: of ageing by time */
-    struct tcache_cold_bin bins[SIZE_CLASS_N_BINS];
-};
-
-/* An array without room: free meets the limit. */
-static void *tcache_no_array[1];
 
 _Thread_local struct tcache_tls tcache_tls
     __attribute__((tls_model("initial-exec"), visibility("hidden"))) = {.budget = -1};
@@ -83,29 +31,12 @@ struct arena *tcache_arena(void) {
     return tls->arena;
 }
 
-static void tcache_set_limit(unsigned class_idx, void **limit) {
-    tcache_tls.limits[class_idx] = (uint16_t)(uintptr_t)limit;
-}
-
 static void tcache_reset_stacks(struct tcache_tls *tls) {
     for (unsigned i = 0; i <= SIZE_CLASS_N_BINS; i++) {
         tls->heads[i] = NULL;
         tls->tops[i] = tcache_no_array;
         tcache_set_limit(i, tcache_no_array);
     }
-}
-
-static bool tcache_bin_is_open(unsigned class_idx) {
-    return tcache_tls.tops[class_idx] != tcache_no_array;
-}
-
-static bool tcache_bin_is_full(unsigned class_idx) {
-    return (uint16_t)(uintptr_t)tcache_tls.tops[class_idx] == tcache_tls.limits[class_idx];
-}
-
-static unsigned tcache_start_capacity(unsigned class_idx) {
-    return (unsigned)util_max(
-        1, util_min((1u << TCACHE_MIN_LG) - 1, TCACHE_START_BYTES / size_class_bytes(class_idx)));
 }
 
 /* A cache from the arena's pool, arrays and all, or a new one. */
@@ -153,164 +84,6 @@ void tcache_attach(void) {
     tls->cold = cold;
     cold->granted = tls->budget = (int64_t)conf.tcache_gc_bytes;
     tls->state = TCACHE_ACTIVE;
-}
-
-/* Sets the bytes until the next event. */
-static void tcache_grant(int64_t bytes) {
-    struct tcache *cold = tcache_tls.cold;
-    cold->n_allocated_bytes += (uint64_t)(cold->granted - tcache_tls.budget);
-    cold->granted = tcache_tls.budget = bytes;
-}
-
-/* Objects of the bin, the head among them. */
-static size_t tcache_bin_count(unsigned class_idx) {
-    if (!tcache_bin_is_open(class_idx))
-        return 0;
-    return (size_t)(tcache_tls.tops[class_idx] + 1 - tcache_tls.cold->bins[class_idx].base);
-}
-
-/* Puts all objects of an open bin into its array, the head and what the mark stands for: base[0..n). How many. To be
- * followed by tcache_bin_settle. */
-static inline __attribute__((always_inline)) size_t tcache_bin_spill(unsigned class_idx) {
-    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t n = tcache_bin_count(class_idx);
-    cb->base[(ptrdiff_t)n - 1] = tcache_tls.heads[class_idx]; /* the NULL if n is 0 */
-    if (cb->mark != 0)
-        cb->base[cb->mark] = cb->marked;
-    cb->mark = 0;
-    cb->n_only_freed = 0;
-    return n;
-}
-
-/* The reverse: the bin holds base[0..n). */
-static inline void tcache_bin_settle(unsigned class_idx, size_t n) {
-    void **top = tcache_tls.cold->bins[class_idx].base + (ptrdiff_t)n - 1;
-    tcache_tls.tops[class_idx] = top;
-    tcache_tls.heads[class_idx] = *top;
-}
-
-/* The bin without its mark, and with all objects in its array. How many. */
-static size_t tcache_bin_unmark(unsigned class_idx) {
-    size_t n = tcache_bin_spill(class_idx);
-    tcache_bin_settle(class_idx, n);
-    return n;
-}
-
-/* Gives the bin, which holds base[0..n), an array with room for capacity of them. False: no memory. */
-static bool tcache_bin_set_capacity(unsigned class_idx, size_t n, unsigned capacity) {
-    struct tcache *cold = tcache_tls.cold;
-    struct tcache_cold_bin *cb = &cold->bins[class_idx];
-    if (cb->base == NULL || capacity >= 1u << cb->lg_slots) {
-        unsigned lg = TCACHE_MIN_LG;
-        while (capacity >= 1u << lg)
-            lg++;
-        void **array = base_alloc(sizeof(void *) << lg);
-        if (array == NULL)
-            return false;
-        if (cb->base != NULL)
-            memcpy(array + 1, cb->base, n * sizeof array[0]);
-        cb->base = array + 1;
-        cb->lg_slots = (uint8_t)lg;
-    }
-    cold->capacity_bytes += ((size_t)capacity - cb->capacity) * size_class_bytes(class_idx);
-    cold->capacity_objects += (size_t)capacity - cb->capacity;
-    cb->capacity = (uint16_t)capacity;
-    cb->has_filled = cb->has_flushed = false;
-    cold->open_bits |= (uint64_t)1 << class_idx;
-    tcache_bin_settle(class_idx, n);
-    tcache_set_limit(class_idx, cb->base + (ptrdiff_t)capacity - 1);
-    return true;
-}
-
-/* Returns the oldest n objects. */
-static void tcache_bin_flush(unsigned class_idx, size_t n) {
-    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t left = tcache_bin_spill(class_idx) - n;
-    arena_flush(tcache_tls.arena, class_idx, cb->base, n);
-    memmove(cb->base, cb->base + n, left * sizeof cb->base[0]);
-    tcache_bin_settle(class_idx, left);
-    cb->n_returned += n;
-}
-
-static size_t tcache_bin_room_bytes(unsigned class_idx) {
-    return tcache_tls.cold->bins[class_idx].capacity *
-           util_max(size_class_bytes(class_idx), TCACHE_BYTES_AN_OBJECT);
-}
-
-/* Halves the bin with the most room. False if none has room for two. */
-static bool tcache_bin_halve_largest(void) {
-    struct tcache *cold = tcache_tls.cold;
-    unsigned largest = SIZE_CLASS_N_BINS;
-    for (uint64_t bits = cold->open_bits; bits != 0; bits &= bits - 1) {
-        unsigned i = (unsigned)__builtin_ctzl(bits);
-        if (cold->bins[i].capacity > 1 &&
-            (largest == SIZE_CLASS_N_BINS || tcache_bin_room_bytes(i) > tcache_bin_room_bytes(largest)))
-            largest = i;
-    }
-    if (largest == SIZE_CLASS_N_BINS)
-        return false;
-    size_t n = tcache_bin_unmark(largest), capacity = cold->bins[largest].capacity / 2;
-    if (n > capacity) {
-        tcache_bin_flush(largest, n - capacity);
-        n = capacity;
-    }
-    return tcache_bin_set_capacity(largest, n, (unsigned)capacity);
-}
-
-/* Objects of the class that the caps, in bytes and in objects, leave room for. */
-static size_t tcache_room(unsigned class_idx) {
-    const struct tcache *cold = tcache_tls.cold;
-    return util_min((conf.tcache_bytes - cold->capacity_bytes) / size_class_bytes(class_idx),
-                    conf.tcache_bytes / TCACHE_BYTES_AN_OBJECT - cold->capacity_objects);
-}
-
-/* How many of at most n objects of the class there is room for, after others have given up of theirs. */
-static unsigned tcache_claim(unsigned class_idx, unsigned n) {
-    while (n > 1 && n * size_class_bytes(class_idx) > conf.tcache_bytes)
-        n /= 2;
-    while (n > tcache_room(class_idx) && tcache_bin_halve_largest()) {
-    }
-    while (n > tcache_room(class_idx))
-        n /= 2;
-    return n;
-}
-
-/* Ready to cache the class; on first use it gets its first capacity, in the array of the cache's last owner if any. */
-static bool tcache_bin_open(unsigned class_idx) {
-    if (UTIL_LIKELY(tcache_bin_is_open(class_idx)))
-        return true;
-    if (tcache_tls.state != TCACHE_ACTIVE || size_class_bytes(class_idx) > conf.tcache_max_bytes)
-        return false;
-    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    unsigned capacity = tcache_claim(class_idx, tcache_start_capacity(class_idx));
-    if (capacity == 0)
-        return false;
-    cb->n_fill = 1;
-    cb->capacity = 0;
-    return tcache_bin_set_capacity(class_idx, 0, capacity);
-}
-
-static inline bool tcache_bin_may_grow(unsigned class_idx) {
-    const struct tcache *cold = tcache_tls.cold;
-    return cold->capacity_bytes + size_class_bytes(class_idx) <= conf.tcache_bytes &&
-           cold->capacity_objects < conf.tcache_bytes / TCACHE_BYTES_AN_OBJECT &&
-           cold->bins[class_idx].capacity + 1u < 1u << TCACHE_MAX_LG;
-}
-
-/* The bin, which may grow, ran both dry and full since its last change: it wants twice the room, as far as the caps
- * allow. */
-static UTIL_NOINLINE void tcache_bin_grow(unsigned class_idx) {
-    const size_t capacity = tcache_tls.cold->bins[class_idx].capacity;
-    size_t more =
-        util_min(util_min(capacity + 1, tcache_room(class_idx)), ((size_t)1 << TCACHE_MAX_LG) - 1 - capacity);
-    size_t n = tcache_bin_spill(class_idx);
-    if (!tcache_bin_set_capacity(class_idx, n, (unsigned)(capacity + more)))
-        tcache_bin_settle(class_idx, n);
-}
-
-/* Of objects of a page and more a cache holds few, and going to the arena costs most: fewer, larger batches. */
-static bool tcache_bin_is_costly(unsigned class_idx) {
-    return size_class_bytes(class_idx) >= PAGE_BYTES;
 }
 
 /* Without a cache there are no events. */
@@ -379,92 +152,6 @@ void *tcache_alloc_slow(unsigned class_idx) {
     return p;
 }
 
-/* The oldest half; of costly classes three quarters. */
-static size_t tcache_flush_count(unsigned class_idx, size_t capacity) {
-    return tcache_bin_is_costly(class_idx) ? (capacity * 3 + 3) / 4 : (capacity + 1) / 2;
-}
-
-/* Puts the mark at one of the n objects of a bin that has been spilled: the next malloc that gets there tells. Settles. */
-static void tcache_bin_mark(unsigned class_idx, size_t n, size_t at) {
-    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    cb->mark = (uint16_t)at;
-    cb->marked = cb->base[at];
-    cb->base[at] = NULL;
-    tcache_bin_settle(class_idx, n); /* the mark may be the head */
-}
-
-/* Gives back what was not used since the bin was marked, and marks it again. */
-static UTIL_NOINLINE void tcache_bin_return_idle(unsigned class_idx, bool is_slow) {
-    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    size_t n_unused = cb->mark, n = tcache_bin_spill(class_idx);
-    if (n_unused != 0) {
-        tcache_bin_settle(class_idx, n);
-        tcache_bin_flush(class_idx, is_slow ? n_unused : n_unused - n_unused / 4);
-        /* Only if much was idle: a capacity just below what the program wants would make every round flush. */
-        unsigned capacity = (unsigned)util_max(tcache_start_capacity(class_idx), cb->capacity - n_unused);
-        n = tcache_bin_count(class_idx); /* all in the array since the flush */
-        if (n_unused >= cb->capacity / 4 && capacity < cb->capacity && n <= capacity)
-            tcache_bin_set_capacity(class_idx, n, capacity);
-        cb->n_fill = (uint16_t)util_max(cb->n_fill / 2, 1);
-    }
-    if (n >= 2)
-        tcache_bin_mark(class_idx, n, is_slow ? n - 1 : n / 2);
-    else
-        tcache_bin_settle(class_idx, n);
-}
-
-/* One step of ageing of one bin. Of a fast thread's bin that ran dry since the last step nothing has been idle for long: it
- * needs no mark, which the program would only run into. A bin of a slow thread keeps one object of those that were not
- * used. */
-static inline void tcache_bin_age(unsigned class_idx, bool is_slow) {
-    struct tcache_cold_bin *cb = &tcache_tls.cold->bins[class_idx];
-    const bool is_busy = cb->was_dry && !is_slow;
-    cb->was_dry = false;
-    if (!is_busy && (cb->mark != 0 || tcache_bin_count(class_idx) >= 2))
-        tcache_bin_return_idle(class_idx, is_slow);
-}
-
-/* Once each time so many objects were flushed in a row: what was there the time before goes back, and is not asked for. */
-static void tcache_age_all(void) {
-    for (uint64_t bits = tcache_tls.cold->open_bits; bits != 0; bits &= bits - 1)
-        tcache_bin_age((unsigned)__builtin_ctzl(bits), true);
-}
-
-/* How many objects a class may have while the thread only frees. */
-static size_t tcache_bin_row_limit(unsigned class_idx) {
-    const struct tcache *cold = tcache_tls.cold;
-    size_t share = TCACHE_ROW_CAPACITY / (unsigned)__builtin_popcountl(cold->open_bits);
-    return util_min(util_max(share, 1), cold->bins[class_idx].capacity);
-}
-
-/* A full bin, none of whose objects was asked for since its last flush, keeps nothing: the program only frees. A program
- * that only frees must age its pages, too: every eighth flush looks at the clock. */
-static void tcache_bin_make_room(unsigned class_idx) {
-    struct tcache *cold = tcache_tls.cold;
-    struct tcache_cold_bin *cb = &cold->bins[class_idx];
-    const size_t n = tcache_bin_count(class_idx), n_before = cb->n_only_freed;
-    const bool is_row = cold->n_row >= TCACHE_ROW || n_before >= TCACHE_ROW;
-    const size_t n_flushed = is_row || n_before != 0 ? n : tcache_flush_count(class_idx, n);
-    tcache_bin_flush(class_idx, n_flushed);
-    if (is_row) {
-        size_t limit = tcache_bin_row_limit(class_idx);
-        if (n_before >= TCACHE_ROW) /* of this class; a share in the other case may do for the next batch */
-            tcache_bin_set_capacity(class_idx, 0, (unsigned)limit);
-        tcache_set_limit(class_idx, cb->base + limit - 1);
-        cb->has_filled = false;
-    }
-    if (n - n_flushed >= 2)
-        tcache_bin_mark(class_idx, n - n_flushed, n - n_flushed - 1);
-    cb->n_only_freed = (uint32_t)util_min(n_before + n_flushed, TCACHE_ROW);
-    cold->n_row += n_flushed;
-    if (cold->n_row / TCACHE_ROW != (cold->n_row - n_flushed) / TCACHE_ROW)
-        tcache_age_all();
-    if (++cold->n_flushes % 8 == 0) {
-        arena_tick(tcache_tls.arena, os_now_ns());
-        tcache_grant(0); /* the next malloc tells whether the thread has become slow */
-    }
-}
-
 void tcache_free_slow(unsigned class_idx, void *p) {
     struct tcache_tls *tls = &tcache_tls;
     if (tls->state == TCACHE_UNUSED)
@@ -486,55 +173,6 @@ void tcache_free_slow(unsigned class_idx, void *p) {
     }
     *tls->tops[class_idx]++ = tls->heads[class_idx];
     tls->heads[class_idx] = p;
-}
-
-/* By bytes: one bin each tcache_gc_bytes allocated. */
-static void tcache_age_next(void) {
-    struct tcache *cold = tcache_tls.cold;
-    cold->n_aged_bytes = cold->n_allocated_bytes;
-    if (cold->gc_bits == 0)
-        cold->gc_bits = cold->open_bits;
-    if (cold->gc_bits == 0)
-        return;
-    tcache_bin_age((unsigned)__builtin_ctzl(cold->gc_bits), false);
-    cold->gc_bits &= cold->gc_bits - 1;
-}
-
-/* By time: all of them. */
-static void tcache_age_slow(uint64_t now_ns) {
-    struct tcache *cold = tcache_tls.cold;
-    uint64_t idle_ns = util_max((uint64_t)conf.dirty_decay_ms * 1000000 / 8, TCACHE_IDLE_NS);
-    if (conf.dirty_decay_ms < 0 || now_ns - cold->last_idle_ns < idle_ns)
-        return;
-    cold->last_idle_ns = now_ns;
-    tcache_age_all();
-}
-
-/* A thread that allocates fast gets here each tcache_gc_bytes, one that allocates slowly about each TCACHE_SLOW_NS, if it
- * calls at all: what it freed before must decay. */
-static void tcache_event(void) {
-    struct tcache_tls *tls = &tcache_tls;
-    struct tcache *cold = tls->cold;
-    uint64_t now_ns = os_now_ns();
-    bool has_passed = now_ns != cold->last_event_ns, is_slow = now_ns - cold->last_event_ns >= TCACHE_SLOW_NS;
-    cold->last_event_ns = now_ns;
-    if (is_slow)
-        tcache_grant(cold->granted / TCACHE_GRANT_FACTOR);
-    else
-        tcache_grant(
-            util_min(util_max(cold->granted, TCACHE_GRANT_MIN / TCACHE_GRANT_FACTOR) * TCACHE_GRANT_FACTOR,
-                     (int64_t)conf.tcache_gc_bytes));
-    bool is_due = cold->n_allocated_bytes - cold->n_aged_bytes >= conf.tcache_gc_bytes;
-    if (!has_passed && !is_due)
-        return;
-    if (is_due)
-        tcache_age_next();
-    if (is_slow)
-        tcache_age_slow(now_ns);
-    arena_tick(tls->arena, now_ns);
-    arena_tick_idle(&cold->idle_turn, now_ns);
-    if (UTIL_UNLIKELY(conf.is_percpu_arena) && tls->arena->idx != os_current_cpu() % arena_n())
-        tcache_set_arena(os_current_cpu() % arena_n());
 }
 
 void tcache_settle(void) {

@@ -21,13 +21,7 @@
 
 #define ARENA_PREFIXED 1
 #include "allocators/arena/shim.h"
-
-/* A sanitizer's shadow memory is resident too. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define skip_under_shadow() skip()
-#else
-#define skip_under_shadow() (void)0
-#endif
+#include "tests/unit/resident.h"
 
 #define BURST_BYTES ((size_t)60 << 20)
 #define SLACK_BYTES (2l << 20)
@@ -37,17 +31,6 @@ extern const char *malloc_conf;
 const char *malloc_conf = "dirty_decay_ms:200,muzzy_decay_ms:0";
 
 static void *blocks[MAX_BLOCKS];
-
-static long resident_bytes(void) {
-    char text[64] = "";
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    assert_non_null(f);
-    assert_non_null(fgets(text, sizeof text, f));
-    fclose(f);
-    assert_int_equal(sscanf(text, "%*d %ld", &pages), 1);
-    return pages * sysconf(_SC_PAGESIZE);
-}
 
 /* Allocates, writes and frees; the array itself is resident afterwards. */
 static void burst(size_t size) {

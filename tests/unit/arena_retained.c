@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,13 +16,7 @@
 #include "allocators/arena/os.h"
 #define ARENA_PREFIXED 1
 #include "allocators/arena/shim.h"
-
-/* A sanitizer's shadow memory is resident too. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define skip_under_shadow() skip()
-#else
-#define skip_under_shadow() (void)0
-#endif
+#include "tests/unit/resident.h"
 
 #define DECAY_MS 500
 #define SLACK_BYTES (2l << 20)
@@ -47,17 +40,6 @@ static uint64_t seed;
 static size_t draw(size_t below) {
     seed = util_mix(seed);
     return (size_t)(seed % below);
-}
-
-static long resident_bytes(void) {
-    char text[64] = "";
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    assert_non_null(f);
-    assert_non_null(fgets(text, sizeof text, f));
-    fclose(f);
-    assert_int_equal(sscanf(text, "%*d %ld", &pages), 1);
-    return pages * sysconf(_SC_PAGESIZE);
 }
 
 static int prepare(void **state) {

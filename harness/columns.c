@@ -229,7 +229,8 @@ static const struct column column_table[] = {
     {"user_ns", "ns", "integer", "User time of the measured phase, all threads", COUNT(user_ns)},
     {"sys_ns", "ns", "integer", "System time of the measured phase, all threads", COUNT(sys_ns)},
     {"run_delay_ns", "ns", "integer",
-     "Time threads waited for a processor though they could run; of a successor thread, from its first step on",
+     "Time threads waited for a processor though they could run; of a successor thread from its first step on, and its birth "
+     "if that took a millisecond or more",
      COUNT(run_delay_ns)},
     {"nvcsw", "switches", "integer", "Voluntary context switches of the measured phase", COUNT(nvcsw)},
     {"nivcsw", "switches", "integer", "Involuntary context switches of the measured phase", COUNT(nivcsw)},

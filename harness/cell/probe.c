@@ -89,6 +89,12 @@ struct probe_usage probe_usage(void) {
     };
 }
 
+uint64_t probe_switches(void) {
+    struct rusage r;
+    getrusage(RUSAGE_THREAD, &r);
+    return (uint64_t)r.ru_nvcsw + (uint64_t)r.ru_nivcsw;
+}
+
 uint64_t probe_run_delay_ns(void) {
     char text[128]; /* "run_ns run_delay_ns n_slices" */
     read_text("/proc/thread-self/schedstat", text, sizeof text);

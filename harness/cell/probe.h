@@ -37,7 +37,10 @@ struct probe_pages probe_pages(void);
 /* Of the whole process, threads that ended included. */
 struct probe_usage probe_usage(void);
 
-/* Time the calling thread was ready to run but did not, since it was born. */
+/* How often the calling thread has left its processor since it was born. */
+uint64_t probe_switches(void);
+
+/* Time the calling thread was ready to run but did not, since it was born. Takes some microseconds. */
 uint64_t probe_run_delay_ns(void);
 
 #endif

@@ -35,6 +35,7 @@ struct slot {
     enum phase phase;
     bool is_started; /* entered the measured run; successors do not enter again */
     uint64_t start_ns, finish_ns;
+    uint64_t birth_ns; /* when its thread began to be made; in slot_main, how long that took */
     uint64_t run_delay_ns;
     uint64_t open_ops, close_ops;
     struct schedule schedule; /* of the measured run, when spec->rate_per_s says so */

@@ -331,6 +331,23 @@ PY
   every_cell_once
 }
 
+# Threads of larson live for a tenth of a millisecond: nearly all that they wait for another load, they wait at their birth.
+@test "a load beside threads that are born all the time is seen in run_delay_ns" {
+  share() { # OUT: of the thread's time, waited
+    OUT=$1 rows pass run_delay_ns wall_ns | awk '$1 == "timed" { print $2 / $3 }'
+  }
+  local cpu loads=()
+  for cpu in $(seq 0 $(($(nproc) - 1))); do
+    taskset -c "$cpu" timeout 60 sh -c 'while :; do :; done' 3>&- &
+    loads+=($!)
+  done
+  "$BENCH" --threads 1 --reps 1 --duration 0.2 --workloads larson --allocators glibc --out "$OUT"
+  kill "${loads[@]}"
+  run share "$OUT"
+  echo "$output"
+  awk -v s="$output" 'BEGIN { exit !(s > 0.2 && s <= 1) }'
+}
+
 @test "a full disk: the file and the error are named, exit 4, whole rows are kept, --resume completes" {
   run bash -c "ulimit -f 48; '$BENCH' --threads 1,2 --reps 12 --ops 1000 --workloads malloc-test,larson --allocators glibc,jemalloc --out '$OUT'"
   echo "$output"

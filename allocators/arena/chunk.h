@@ -214,7 +214,8 @@ void chunk_set_hint(uintptr_t base, size_t bytes);
 
 /** Takes up to *n_objects times n free pages in a row: the lowest range that holds n, aligned to align_pages counted
  *  from the chunk's base, and as much of it as is wanted. Returns the page index, with *n_objects as got, or 0 with
- *  longest_pages made exact. It is also lowered when fewer than n pages are left at all. *is_zeroed tells whether all pages read as zero. */
+ *  longest_pages made exact; it is lowered too when fewer than n pages are left at all. *is_zeroed tells whether all
+ *  pages read as zero. */
 size_t chunk_pages_take(struct chunk *chunk, size_t n, size_t align_pages, size_t *n_objects,
                         bool *is_zeroed);
 
